@@ -1,0 +1,1 @@
+"""napari's side of the plugin: the only room that knows of a window."""

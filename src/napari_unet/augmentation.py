@@ -1,0 +1,194 @@
+"""Random deformations and gray-value changes of training patches, batched, on any device.
+
+"Data augmentation is essential to teach the network the desired invariance and robustness
+properties, when only few training samples are available" (Ronneberger et al., 2015, section 3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training patches: image (B, C, H, W), target (B, T, H, W) and weights (B, 1, H, W).
+
+    The first target channel is the class, the others are real-valued; where weights are 0 a pixel
+    does not count.
+    """
+
+    image: Tensor
+    target: Tensor
+    weights: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Move to a device."""
+        return Batch(*(x.to(device) for x in (self.image, self.target, self.weights)))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strength of each change; the defaults are what training uses.
+
+    Parameters
+    ----------
+    elastic : float
+        Standard deviation, in pixels, of the displacement vectors on a coarse 3x3 grid; 10 in the
+        paper.
+    shift : float
+        Largest shift, in pixels, on each axis.
+    rotate, flip : bool
+        Turn by any angle; mirror.
+    scale : float
+        Patches are resized by a factor between 1/scale and scale.
+    blur : float
+        Largest standard deviation, in pixels, of a Gaussian blur.
+    noise : float
+        Largest standard deviation of Gaussian noise (the image's gray values span 0 to 1).
+    gain, offset, gamma : float
+        Gray values become ``gain * x ** gamma + offset``; gain and gamma are drawn from 1/g to g,
+        the offset from -o to o.
+    invert : float
+        Probability of exchanging bright and dark.
+    """
+
+    elastic: float = 10.0
+    shift: float = 16.0
+    rotate: bool = True
+    flip: bool = True
+    scale: float = 1.25
+    blur: float = 1.5
+    noise: float = 0.08
+    gain: float = 1.4
+    offset: float = 0.1
+    gamma: float = 1.6
+    invert: float = 0.1
+
+    def __call__(self, batch: Batch, size: int, generator: torch.Generator) -> Batch:
+        """Change a batch at random.
+
+        Parameters
+        ----------
+        batch : Batch
+            Windows on the images, at least `size` large where the images are; what a deformation
+            takes from beyond them is mirrored.
+        size : int
+            Side of the patches to return, in pixels.
+        generator : torch.Generator
+            Source of every random number, on the batch's device.
+        """
+        grid = self._sampling_grid(batch.image, size, generator)
+        warped = warp(batch, grid)
+        image = self._change_gray_values(warped.image, generator)
+        return Batch(image, warped.target, warped.weights)
+
+    def _sampling_grid(self, image: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """Return where in the windows each pixel of the patches comes from, in pixels."""
+        count = image.shape[0]
+        middle = torch.tensor(
+            [(n - 1) / 2 for n in reversed(image.shape[-2:])], device=image.device
+        )
+        axis = torch.arange(size, device=image.device) - (size - 1) / 2
+        grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (S, S, 2) x, y
+        matrix = self._matrices(count, image.device, generator)
+        grid = torch.einsum("bij,hwj->bhwi", matrix, grid) + middle  # (B, S, S, 2)
+        shift = self.shift * _uniform(generator, -1, 1, (count, 1, 1, 2))
+        return grid + shift + self._displacement(count, size, generator)
+
+    def _matrices(self, count: int, device: torch.device, generator: torch.Generator) -> Tensor:
+        """Return random rotations, mirrorings and scalings (B, 2, 2)."""
+        angle = _uniform(generator, -pi, pi, (count,)) * self.rotate
+        # Enlarging a patch means reading fewer pixels.
+        factor = self.scale ** _uniform(generator, -1, 1, (count,))
+        sign = torch.ones(count, device=device)
+        if self.flip:
+            sign = 1 - 2 * torch.randint(0, 2, (count,), generator=generator, device=device)
+        cos, sin = factor * angle.cos(), factor * angle.sin()
+        rows = torch.stack((cos, -sin, sin * sign, cos * sign), dim=-1)
+        return rows.view(count, 2, 2)
+
+    def _displacement(self, count: int, size: int, generator: torch.Generator) -> Tensor:
+        """Return smooth displacements (B, S, S, 2), bicubic between 3x3 random vectors."""
+        coarse = self.elastic * _normal(generator, (count, 2, 3, 3))
+        fine = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
+        return fine.permute(0, 2, 3, 1)
+
+    def _change_gray_values(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        shape = (image.shape[0], 1, 1, 1)
+        sigma = self.blur * _uniform(generator, -1, 1, shape[:1]).clamp(min=0)  # half stay sharp
+        image = gaussian_blur(image, sigma, self.blur)
+        gamma = self.gamma ** _uniform(generator, -1, 1, shape)
+        # A power needs positive numbers; darker ones than the low percentile stay as they are.
+        image = torch.where(image > 0, image.clamp(min=1e-6) ** gamma, image)
+        inverted = torch.rand(shape, generator=generator, device=image.device) < self.invert
+        image = torch.where(inverted, 1 - image, image)
+        gain = self.gain ** _uniform(generator, -1, 1, shape)
+        offset = self.offset * _uniform(generator, -1, 1, shape)
+        noise = self.noise * _uniform(generator, -1, 1, shape).clamp(min=0)
+        return image * gain + offset + noise * _normal(generator, image.shape)
+
+
+def warp(batch: Batch, grid: Tensor) -> Batch:
+    """Take image, target and weights from the same places of their windows.
+
+    Parameters
+    ----------
+    batch : Batch
+        Windows (B, ..., H, W).
+    grid : Tensor
+        (B, S, S, 2): x and y, in pixels of the window, of each pixel to return.
+
+    Returns
+    -------
+    Batch
+        Patches of side S. Images, weights and real-valued targets are interpolated; classes, and
+        whether a pixel counts, are those of the nearest pixel.
+    """
+    height, width = batch.image.shape[-2:]
+    span = torch.tensor([width - 1, height - 1], device=grid.device).clamp(min=1)
+    grid = 2 * grid / span - 1
+
+    def sample(x: Tensor, mode: str) -> Tensor:
+        return F.grid_sample(x, grid, mode, padding_mode="reflection", align_corners=True)
+
+    classes, values = batch.target[:, :1], batch.target[:, 1:]
+    nearest = sample(torch.cat((classes, (batch.weights > 0).to(classes.dtype)), dim=1), "nearest")
+    smooth = sample(torch.cat((batch.image, batch.weights, values), dim=1), "bilinear")
+    channels = batch.image.shape[1]
+    return Batch(
+        smooth[:, :channels],
+        torch.cat((nearest[:, :1], smooth[:, channels + 1 :]), dim=1),
+        smooth[:, channels : channels + 1] * nearest[:, 1:],
+    )
+
+
+def gaussian_blur(image: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """Blur each image (B, C, H, W) by its own sigma (B,), in pixels, at most `largest`."""
+    radius = ceil(3 * largest)
+    if radius == 0 or min(image.shape[-2:]) <= radius:
+        return image
+    offset = torch.arange(-radius, radius + 1, device=image.device)
+    kernel = torch.exp(-(offset**2) / (2 * sigma[:, None].clamp(min=1e-3) ** 2))
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)  # (B, 2r + 1)
+    count, channels, height, width = image.shape
+    kernel = kernel.repeat_interleave(channels, dim=0)[:, None, None]  # (B * C, 1, 1, 2r + 1)
+    x = image.reshape(1, count * channels, height, width)
+    padding = (radius, radius, radius, radius)
+    x = F.pad(x, padding, mode="reflect")
+    x = F.conv2d(x, kernel, groups=count * channels)
+    x = F.conv2d(x, kernel.transpose(2, 3), groups=count * channels)
+    return x.view_as(image)
+
+
+def _uniform(generator: torch.Generator, low: float, high: float, shape: tuple[int, ...]) -> Tensor:
+    unit = torch.rand(shape, generator=generator, device=generator.device)
+    return low + (high - low) * unit
+
+
+def _normal(generator: torch.Generator, shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device)

@@ -1,0 +1,194 @@
+"""Many files, one after the other: what failed is told, and the others are finished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
+from napari_unet.engines import DeviceError, Engine
+from napari_unet.images import Image, read_image, read_labels, write_image, write_labels
+from napari_unet.library import Card
+from napari_unet.patches import Example, prepare
+from napari_unet.segmentation import Segmentation, SegmentProgress, segment_steps
+
+LABELS = "_labels.tif"
+SCORES = "_scores.tif"
+UserErrors = (ValueError, OSError, MemoryError, DeviceError)
+"""What a file, an option or a machine can be to blame for; each has a sentence for its user."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to segment, and where its labels go."""
+
+    source: Path
+    labels: Path
+
+    @property
+    def scores(self) -> Path:
+        """Where its scores go, if they are asked for."""
+        stem = self.labels.stem.removesuffix("_labels")
+        return self.labels.with_name(stem + SCORES)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: `error` is empty if it was done."""
+
+    job: Job
+    objects: int = 0
+    shape: tuple[int, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+
+
+def plan(sources: Sequence[Path], output: Path | None) -> list[Job]:
+    """Decide where the labels of each image go.
+
+    Parameters
+    ----------
+    sources : sequence of Path
+        The images.
+    output : Path or None
+        A folder, made when missing; for one image also a ``.tif`` path; None: beside each image.
+
+    Raises
+    ------
+    ValueError
+        If `output` is a file for several images, or two images would be written to one path.
+    """
+    if output is not None and output.suffix.lower() in (".tif", ".tiff") and not output.is_dir():
+        if len(sources) > 1:
+            raise ValueError(
+                f"{output} is one file, and there are {len(sources)} images: name a folder."
+            )
+        return [Job(sources[0], output)]
+    jobs = [Job(s, (output or s.parent) / f"{s.stem}{LABELS}") for s in sources]
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        other = taken.setdefault(job.labels, job.source)
+        if other != job.source:
+            raise ValueError(
+                f"{other} and {job.source} would both be written to {job.labels}: rename one, or"
+                " segment them into different folders."
+            )
+    return jobs
+
+
+def segment_files(
+    jobs: Sequence[Job],
+    engine: Engine,
+    card: Card,
+    config: SegmentConfig,
+    *,
+    force: bool = False,
+    scores: bool = False,
+) -> Generator[SegmentProgress | Outcome, bool | None, None]:
+    """Segment images one after the other.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        From :func:`plan`.
+    engine, card, config
+        As for :func:`napari_unet.segmentation.segment_steps`. Without `config.pixel_size` and
+        `config.diameter`, a file's own pixel size counts.
+    force : bool
+        Write over labels that exist.
+    scores : bool
+        Write the scores, too: float32, (planes, K, y, x) in network pixels.
+
+    Yields
+    ------
+    SegmentProgress
+        After each tile. Send True to stop; the image at hand is then not written.
+    Outcome
+        After each image, done or failed.
+    """
+    for job in jobs:
+        start = time.monotonic()
+        try:
+            _check_free(job, force, scores)
+            image = read_image(job.source)
+            own = config
+            if config.pixel_size is None and config.diameter is None:
+                own = replace(config, pixel_size=image.pixel_size)
+            steps = segment_steps(image.data, engine, card, own, image.axes, keep_scores=scores)
+            result = yield from _until_stopped(steps)
+            if result is None:
+                return
+            _write(job, image, result)
+        except UserErrors as error:
+            yield Outcome(job, error=str(error))
+            continue
+        seconds = time.monotonic() - start
+        yield Outcome(job, count_objects(result), result.labels.shape, seconds)
+
+
+def _until_stopped(
+    steps: Generator[SegmentProgress, bool | None, Segmentation],
+) -> Generator[SegmentProgress, bool | None, Segmentation | None]:
+    """Pass tiles on; None instead of the result if a stop came."""
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            result: Segmentation = end.value
+            return result
+        if (yield progress):
+            return None
+
+
+def _check_free(job: Job, force: bool, scores: bool) -> None:
+    for path in (job.labels, job.scores) if scores else (job.labels,):
+        if path.exists() and not force:
+            raise ValueError(f"{path} exists already: write over it with --force.")
+
+
+def _write(job: Job, image: Image, result: Segmentation) -> None:
+    job.labels.parent.mkdir(parents=True, exist_ok=True)
+    write_labels(job.labels, result.labels, like=image)
+    if result.scores:
+        write_image(job.scores, np.stack(result.scores))
+
+
+def count_objects(result: Segmentation) -> int:
+    """Count the objects of all planes."""
+    planes = result.labels.reshape(-1, *result.labels.shape[-2:])
+    return sum(int(plane.max(initial=0)) for plane in planes)
+
+
+def load_examples(
+    pairs: Sequence[tuple[Path, Path]],
+    rule: Preprocessing,
+    target: Target,
+    config: TrainConfig,
+    channel: tuple[int, ...] | None = None,
+) -> Iterator[list[Example]]:
+    """Read annotated images from files, a group of examples each.
+
+    Raises
+    ------
+    ValueError, OSError
+        If a file cannot be read or does not fit; the message names it.
+    """
+    for path, labels in pairs:
+        image = read_image(path)
+        try:
+            yield prepare(
+                image.data,
+                read_labels(labels),
+                rule,
+                target,
+                w0=config.w0,
+                sigma=config.sigma,
+                axes=image.axes,
+                channel=channel,
+            )
+        except ValueError as error:
+            raise ValueError(f"{path} with {labels}: {error}") from error

@@ -1,0 +1,58 @@
+"""The command line: ``napari-unet segment | train | weightmap | evaluate | models | demo``.
+
+It reads arguments, hands them to the core and shows what comes back. Each command imports what it
+needs when it runs, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from napari_unet import __version__
+from napari_unet.cli import demo, evaluate, models, segment, train, weightmap
+
+DONE, SOME_FAILED, NOTHING_STARTED = 0, 1, 2
+COMMANDS = (segment, train, weightmap, evaluate, models, demo)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0 (all done), 1 (some input failed) or 2 (nothing was started)."""
+    _speak_unicode()
+    arguments = _parser().parse_args(argv)
+    try:
+        all_done: bool = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return _complain("interrupted.")
+    except (ValueError, OSError, MemoryError, ImportError) as error:
+        return _complain(str(error) or type(error).__name__)
+    return DONE if all_done else SOME_FAILED
+
+
+def _speak_unicode() -> None:
+    """Print any path even where the console's encoding has no such letters, as on Windows."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"napari-unet: {message}\n")
+    return NOTHING_STARTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="napari-unet",
+        description="Segment microscopy images by a U-Net, and teach it on a few annotated images.",
+    )
+    parser.add_argument("--version", action="version", version=f"napari-unet {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        text = (command.__doc__ or "").splitlines()[0]
+        name = command.__name__.rsplit(".", 1)[-1]
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=command.run)
+        command.add_arguments(sub)
+    return parser

@@ -1,0 +1,118 @@
+"""Teach a network on annotated images."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_unet.cli.flags import add_fields, given
+from napari_unet.cli.terminal import progress_bar, stoppable, tell
+from napari_unet.config import RECIPES, TrainConfig, TrainProgress
+
+if TYPE_CHECKING:
+    from napari_unet.checkpoint import Checkpoint
+    from napari_unet.patches import Example
+
+FLAGS = {
+    "iterations": ("N", "training steps"),
+    "minutes": ("M", "train so long instead of a number of steps"),
+    "optimizer": ("", "optimiser"),
+    "learning_rate": ("R", "peak learning rate"),
+    "batch": ("N", "patches a step"),
+    "patch": ("N", "side of a training patch in pixels"),
+    "w0": ("F", "height of the separation term of the weight map"),
+    "sigma": ("F", "its width in pixels"),
+    "val_fraction": ("F", "share of the annotation that is held out to choose the best by"),
+    "validate_every": ("N", "steps between validations"),
+    "seed": ("N", "seed of every random choice"),
+    "average": ("F", "decay of the moving average of the weights; 0 for none"),
+    "elastic": ("", "deform patches elastically"),
+    "invert": ("P", "probability of exchanging bright and dark"),
+    "scale": ("F", "largest factor by which patches are resized at random"),
+    "compile": ("", "compile the network first: faster steps after a minute"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``napari-unet train`` takes."""
+    parser.add_argument("images", type=Path, metavar="IMAGES", help="an image or a folder of them")
+    parser.add_argument(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        help="their labels, by the same stem: 0 background, 1.. objects, -1 not annotated",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="MODEL.safetensors", help="the model"
+    )
+    parser.add_argument("--from", dest="start", metavar="NAME", help="model to start from")
+    parser.add_argument(
+        "--recipe", choices=tuple(RECIPES), default="standard", help="network and settings"
+    )
+    parser.add_argument("--channel", type=int, metavar="N", help="channel to use, from 0")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to train"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+    add_fields(parser, TrainConfig, FLAGS)
+
+
+def run(arguments: argparse.Namespace) -> bool:
+    """Train; returns whether a model was written."""
+    config = replace(
+        RECIPES[arguments.recipe].training, **given(arguments, TrainConfig)
+    )
+    from napari_unet.images import pair_by_stem
+
+    pairs = pair_by_stem(arguments.images, arguments.labels)
+    from napari_unet import training
+    from napari_unet.engines import choose_device
+    from napari_unet.patches import hold_out
+
+    device = choose_device(arguments.device)
+    files = training.Files(arguments.output)
+    files.check(resume=arguments.resume)
+    model = files.last if arguments.resume else arguments.start
+    start = training.start_from(model, arguments.recipe, seed=config.seed)
+    groups, start = _read(pairs, start, config, arguments)
+    kept, held = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
+    tell(f"{start.card.provenance['data']}; training on {device.type}")
+    steps = training.train(
+        kept, held, start, config, device=device, output=arguments.output, resume=arguments.resume
+    )
+    with progress_bar("%", total=100) as bar:
+        for progress in stoppable(steps):
+            _show(progress, bar)
+    tell(f"{arguments.output}: done; segment with --model {arguments.output}")
+    return True
+
+
+def _read(
+    pairs: list[tuple[Path, Path]],
+    start: Checkpoint,
+    config: TrainConfig,
+    arguments: argparse.Namespace,
+) -> tuple[list[list[Example]], Checkpoint]:
+    """Read the annotated images, and state their object size in the checkpoint's card."""
+    from napari_unet.batch import load_examples
+    from napari_unet.training import describe_data
+
+    channel = None if arguments.channel is None else (arguments.channel,)
+    card = start.card
+    examples = load_examples(pairs, card.preprocessing, card.target, config, channel)
+    groups = list(examples)
+    return groups, describe_data(start, groups)
+
+
+def _show(progress: TrainProgress, bar: Any) -> None:
+    bar.n = round(100 * progress.fraction, 1)
+    bar.set_postfix_str(f"step {progress.iteration}, loss {progress.loss:.3f}")
+    if progress.validation:
+        bar.clear()
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in progress.validation.items())
+        best = " (best so far)" * progress.best
+        tell(f"step {progress.iteration}, {progress.seconds:.0f} s: validation {scores}{best}")

@@ -1,0 +1,316 @@
+"""Running a network on an array: device, precision, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from math import isqrt
+from typing import Literal, Protocol, TypeVar
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_unet.config import Target, UNetConfig
+
+Precision = Literal["auto", "float32"]
+T = TypeVar("T")
+
+BYTES_PER_CHANNEL = 28
+"""Peak memory of a float32 pass, in bytes for each input pixel and base channel.
+
+Measured on the CPU at 512 and 1024 pixels: 22 to 26 padded, 19 unpadded. It arises at the last
+level, where the joined features (2 base channels), the skip connection (1), the level below (1/2)
+and what goes into and out of the next layer (2) are alive at once."""
+
+LARGEST_TILE = 2048
+"""Written side up to which a larger tile is worth its memory: 84 % of the pass is then useful."""
+
+MEMORY_SHARE = {"cpu": 0.5, "mps": 0.5, "cuda": 0.8}
+"""Share of the free memory that a tile may take: on the CPU others live from it too."""
+
+CLEARLY_FASTER = 1.25
+"""Speed-up from which bfloat16 is worth its rounding."""
+
+_SPOKEN = {"cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU"}
+
+
+class OutOfMemory(MemoryError):
+    """The device had not enough memory for this pass; a smaller tile may fit."""
+
+
+class DeviceError(Exception):
+    """The device failed for another reason than memory, as when a GPU was unplugged.
+
+    No RuntimeError, since napari's generator workers swallow those.
+    """
+
+
+class Engine(Protocol):
+    """What prediction asks of whatever runs the network."""
+
+    @property
+    def config(self) -> UNetConfig:
+        """The network's geometry."""
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores (B, K, H', W') of images (B, C, H, W); may raise OutOfMemory."""
+
+    def choose_tile(self, shape: tuple[int, ...]) -> int:
+        """Return the written side, in pixels, that suits an image of that height and width."""
+
+    def fall_back(self) -> bool:
+        """Move to a device with more memory; False if there is none."""
+
+
+class TorchEngine:
+    """Runs a torch network on arrays, and gives scores instead of logits.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps images (B, C, H, W) to logits (B, K, H', W'). It is moved to `device`, put into
+        evaluation mode, and is the engine's from then on.
+    config : UNetConfig
+        Its geometry.
+    target : Target
+        What its channels mean: a softmax over the classes, then a sigmoid for each extra.
+    device : torch.device or str
+        Where it runs; see :func:`choose_device`.
+    precision : {"auto", "float32"}
+        "auto" computes in bfloat16 on devices where a measurement of a fraction of a second says
+        that this is clearly faster; scores then differ by some 1e-2.
+
+    Raises
+    ------
+    ValueError
+        If `target` and `config` disagree about the number of output channels.
+    OutOfMemory
+        If the network alone does not fit on the device.
+
+    Notes
+    -----
+    In float32, TF32 is off: tiles agree to 1e-5, and GPU and CPU nearly so.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        config: UNetConfig,
+        target: Target,
+        device: torch.device | str = "cpu",
+        precision: Precision = "auto",
+    ) -> None:
+        if target.channels != config.out_channels:
+            raise ValueError(
+                f"The target names {target.channels} output channels but the network has "
+                f"{config.out_channels}: use the target it was trained for."
+            )
+        self.config = config
+        self.target = target
+        self.precision = precision
+        self.network = network.eval()
+        self.to(device)
+
+    def to(self, device: torch.device | str) -> None:
+        """Move the network to another device.
+
+        Raises
+        ------
+        OutOfMemory
+            If it does not fit there.
+        """
+        self.device = torch.device(device)
+        # Apple's kernels have been wrong and slow for channels_last.
+        mps = self.device.type == "mps"
+        layout = torch.contiguous_format if mps else torch.channels_last
+        self._attempt(lambda: self.network.to(self.device))
+        self._attempt(lambda: self.network.to(memory_format=layout))  # type: ignore[call-overload]
+        self.bfloat16 = self.precision == "auto" and prefers_bfloat16(self.device)
+
+    def fall_back(self) -> bool:
+        """Move from a GPU to the CPU; False if it runs there already."""
+        if self.device.type == "cpu":
+            return False
+        self.to("cpu")
+        return True
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network.
+
+        Parameters
+        ----------
+        batch : ndarray of float32, shape (B, C, H, W)
+            Images of a size the network accepts.
+
+        Returns
+        -------
+        ndarray of float32, shape (B, K, H', W')
+            Scores in [0, 1]; those of the classes sum to 1 in each pixel.
+
+        Raises
+        ------
+        ValueError
+            If the number of channels or the size does not fit the network.
+        OutOfMemory
+            If the pass does not fit into memory.
+        DeviceError
+            If a GPU fails for another reason.
+        """
+        if batch.ndim != 4 or batch.shape[1] != self.config.in_channels:
+            raise ValueError(
+                f"A batch of shape {batch.shape} does not fit the network: it takes images "
+                f"(B, {self.config.in_channels}, H, W)."
+            )
+        return self._attempt(lambda: self._run(batch))
+
+    @torch.inference_mode()
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        images = torch.tensor(batch, device=self.device)  # a copy: the array may be read-only
+        with _exact_convolutions(self.device), _autocast(self.device, self.bfloat16):
+            logits: Tensor = self.network(images)
+        scores: NDArray[np.float32] = self._scores(logits).cpu().numpy()
+        return scores
+
+    def _scores(self, logits: Tensor) -> Tensor:
+        """Squash logits (B, K, H, W), in place where they are float32 and contiguous."""
+        classes = len(self.target.classes)
+        scores = logits.float().contiguous()
+        scores[:, :classes] = scores[:, :classes].softmax(dim=1)
+        scores[:, classes:].sigmoid_()
+        return scores
+
+    def _attempt(self, action: Callable[[], T]) -> T:
+        """Return the action's result, or raise what its failure means to the user."""
+        try:
+            return action()
+        except (RuntimeError, MemoryError) as error:
+            problem = _explain(error, self.device)
+        # Past the handler the traceback is gone, and with it the tensors of the failed pass.
+        if isinstance(problem, OutOfMemory) and self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        raise problem
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Estimate of a pass's peak memory in bytes for each input pixel."""
+        return BYTES_PER_CHANNEL * self.config.base_channels
+
+    def free_memory(self) -> int:
+        """Return the bytes that can still be had on the device."""
+        if self.device.type != "cuda":  # Apple's GPUs share the CPU's memory
+            return int(psutil.virtual_memory().available)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        reserved = torch.cuda.memory_reserved(self.device)
+        return int(free + reserved - torch.cuda.memory_allocated(self.device))
+
+    def choose_tile(self, shape: tuple[int, ...]) -> int:
+        """Return the side of the largest tile worth writing at a time.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width of the image; the tile is not chosen larger.
+
+        Returns
+        -------
+        int
+            Side in pixels, a multiple of `config.alignment`: at most 2048, less if half of the
+            CPU's or 80 % of the GPU's free memory is not enough for it, and one grid step at least.
+        """
+        step = self.config.alignment
+        budget = MEMORY_SHARE.get(self.device.type, 0.5) * self.free_memory()
+        fits = isqrt(int(budget / self.bytes_per_pixel)) - self.config.input_size(0)
+        wanted = -(-min(LARGEST_TILE, max(shape)) // step)
+        return max(min(wanted, fits // step), 1) * step
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"}
+        "auto" takes an NVIDIA or AMD GPU, then Apple's, then the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or this machine or this build of torch has no such device.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(device for device, there in present.items() if there))
+    if name not in present:
+        raise ValueError(f"Device {name!r} is unknown: use one of auto, {', '.join(present)}.")
+    if not present[name]:
+        raise ValueError(
+            f"Device {name!r} is not available: no {_SPOKEN[name]} was found by torch "
+            f"{torch.__version__}; use 'cpu' or 'auto'."
+        )
+    return torch.device(name)
+
+
+@cache
+def prefers_bfloat16(device: torch.device) -> bool:
+    """Say whether 3x3 convolutions are clearly faster in bfloat16 than in float32 there.
+
+    Measured once a process; never on Apple's GPUs, whose autocast differs between versions of
+    torch.
+    """
+    if device.type not in ("cpu", "cuda"):
+        return False
+    try:
+        return _time(device, bfloat16=False) > CLEARLY_FASTER * _time(device, bfloat16=True)
+    except RuntimeError:  # no such kernel
+        return False
+
+
+@torch.inference_mode()
+def _time(device: torch.device, bfloat16: bool, repeats: int = 3) -> float:
+    """Return the least seconds of two 64-channel convolutions over 128x128 pixels."""
+    # Not nn.Conv2d, whose random initial weights would advance the caller's random state.
+    image = torch.zeros(1, 64, 128, 128, device=device).to(memory_format=torch.channels_last)
+    kernel = torch.zeros(64, 64, 3, 3, device=device).to(memory_format=torch.channels_last)
+    seconds = []
+    with _exact_convolutions(device), _autocast(device, bfloat16):
+        for _ in range(1 + repeats):  # the first one warms up
+            start = time.perf_counter()
+            # Reading a value waits for the GPU.
+            torch.conv2d(torch.conv2d(image, kernel), kernel)[0, 0, 0, 0].item()
+            seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def _autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
+    return torch.autocast(device.type, dtype=torch.bfloat16) if bfloat16 else nullcontext()
+
+
+def _exact_convolutions(device: torch.device) -> AbstractContextManager[object]:
+    """Keep cuDNN from rounding the factors of float32 convolutions to TF32's 10 bits."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+
+
+def _explain(error: RuntimeError | MemoryError, device: torch.device) -> Exception:
+    """Return the exception to raise instead: out of memory, a failed GPU, or the error itself."""
+    text, spoken = str(error).lower(), _SPOKEN.get(device.type, device.type)
+    # As worded by CUDA and MPS; torch's CPU allocator on POSIX and on Windows; cuDNN and cuBLAS.
+    signs = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+    if isinstance(error, MemoryError) or any(sign in text for sign in signs):
+        return OutOfMemory(f"The network needs more memory than the {spoken} has free.")
+    if device.type == "cpu":
+        return error
+    reason = (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
+    problem = DeviceError(f"The {spoken} failed ({reason}): use the CPU instead.")
+    problem.__cause__ = error
+    return problem

@@ -1,0 +1,301 @@
+"""Scores to objects: threshold, split, clean, and give the separation ridge back.
+
+A network learns its classes from a target in which touching objects were parted by a background
+ridge, one pixel off each of them, so that its foreground falls apart into objects. Here the way
+back is gone, on scores alone and without a network, fast enough to follow a threshold slider.
+
+Labels are int32: 0 is background, objects count from 1. All functions take any number of
+dimensions unless said otherwise, and return new arrays.
+"""
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
+
+Labels = NDArray[np.int32]
+Floats = NDArray[np.floating[Any]]
+
+RIDGE_REACH = 3
+"""Pixels to look for a second object from a ridge pixel: ridge width plus one."""
+
+
+def label_scores(
+    foreground: Floats,
+    distance: Floats | None = None,
+    *,
+    threshold: float = 0.5,
+    seed_thresholds: tuple[float, float] = (0.4, 0.6),
+    min_size: int = 15,
+    fill_holes: bool = True,
+    remove_border: bool = False,
+) -> Labels:
+    """Turn scores into labelled objects.
+
+    Objects are the components of ``foreground >= threshold``. With `distance`, components that
+    hold several seeds are split between them (:func:`split_touching`). Small objects are dropped,
+    and the others grow back into the ridges between them (:func:`grow_into_ridges`).
+
+    Pixels belong together where they share a face (4-connected in 2D), so that a ridge also
+    separates what touches by a corner.
+
+    Parameters
+    ----------
+    foreground : float array, shape (Y, X) or (Z, Y, X)
+        Score of being in an object, in [0, 1]. NaN is background.
+    distance : float array of the same shape, optional
+        Distance to the object's border divided by its maximum in the object: 1 in the middle.
+    threshold : float
+        Foreground score from which a pixel belongs to an object.
+    seed_thresholds : tuple of float
+        A seed is a component of `distance` at or above the first that reaches the second.
+    min_size : int
+        Objects with fewer pixels, before they grow into ridges, are dropped.
+    fill_holes : bool
+        Fill holes inside objects.
+    remove_border : bool
+        Drop objects that touch the border of the array.
+
+    Returns
+    -------
+    int32 array
+        Objects are numbered 1..n in the order in which a scan (last axis fastest) meets them.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of `foreground` and `distance` differ.
+    """
+    if distance is not None and distance.shape != foreground.shape:
+        raise ValueError(
+            f"The foreground has shape {foreground.shape} and the distance {distance.shape}: "
+            "give two outputs of the same image."
+        )
+    labels: Labels = ndimage.label(foreground >= threshold, output=np.int32)[0]
+    if fill_holes:
+        labels = fill_object_holes(labels)
+    if distance is not None:
+        labels = split_touching(labels, distance, seed_thresholds)
+    labels = grow_into_ridges(remove_small_objects(labels, min_size))
+    if remove_border:
+        labels = remove_border_objects(labels)
+    return relabel(labels)
+
+
+def split_touching(
+    labels: Labels, distance: Floats, thresholds: tuple[float, float] = (0.4, 0.6)
+) -> Labels:
+    """Split the objects that hold several seeds, by a watershed of the distance within each.
+
+    A seed is a component of ``distance >= low`` in which it reaches `high`. (The second threshold
+    is Canny's hysteresis: with a single one at 0.5, noise of 0.1 in the distance more than trebled
+    the number of false seeds on the masks of DSB 2018.) An object with one seed or none is kept.
+
+    What becomes of an object depends on its own pixels only, so parts of an image that hold whole
+    objects are split alike.
+
+    Parameters
+    ----------
+    labels : int32 array
+        Objects that do not share a face with one another.
+    distance : float array of the same shape
+        1 in the middle of an object, 0 at its border. NaN counts as 0.
+    thresholds : tuple of float
+        low, high.
+
+    Returns
+    -------
+    int32 array
+        The pieces have new numbers, past the largest in `labels`.
+    """
+    seeds, owner = _seeds(labels, distance, *thresholds)
+    crowded = np.flatnonzero(np.bincount(owner)[1:] > 1)
+    boxes = ndimage.find_objects(labels) if crowded.size else []
+    split, last = labels.copy(), len(boxes)
+    for box, number in ((boxes[i], i + 1) for i in crowded):
+        member = labels[box] == number
+        markers = np.where(member & (owner[seeds[box]] > 0), seeds[box], 0)
+        pieces = watershed(-np.nan_to_num(distance[box]), markers, mask=member)
+        split[box][member] = last + pieces[member]
+    return split
+
+
+def _seeds(
+    labels: Labels, distance: Floats, low: float, high: float
+) -> tuple[Labels, NDArray[np.int32]]:
+    """Return numbered seeds and the object each lies in, 0 for those that do not reach `high`."""
+    seeds, count = ndimage.label((distance >= low) & (labels > 0), output=np.int32)
+    lengths, numbers = _runs(seeds)
+    owner = np.zeros(count + 1, np.int32)
+    owner[numbers] = labels.ravel()[np.cumsum(lengths) - lengths]
+    reached = np.zeros(count + 1, bool)
+    reached[seeds[distance >= high]] = True
+    return seeds, np.where(reached & (np.arange(count + 1) > 0), owner, 0)
+
+
+def grow_into_ridges(labels: Labels) -> Labels:
+    """Give the pixels of the ridges between objects to the nearest object.
+
+    The target's ridge is two pixels wide. A background pixel is ridge if the morphological closing
+    of all objects by a cube of 3 pixels, which fills gaps of that width and no wider, covers it,
+    and a second object lies as near as the other side of such a gap. Outlines that face the
+    background therefore stay where they are. Of two objects equally near the first in scan order
+    around the pixel gets it, whatever their numbers.
+
+    On masks of DSB 2018 whose touching objects were parted so, this restores AP 0.97 at IoU 0.9,
+    from 0.86; the same pixels by distance alone (d1 + d2 <= 4) 0.92; one pixel everywhere 0.02.
+    """
+    gap = _closing(np.pad(labels > 0, RIDGE_REACH)) & (labels == 0)
+    padded = np.pad(labels, RIDGE_REACH)
+    pixels = np.ravel_multi_index([i + RIDGE_REACH for i in np.nonzero(gap)], padded.shape)
+    nearest = np.zeros(pixels.size, labels.dtype)
+    between = np.zeros(pixels.size, bool)
+    for offset in _ball(labels.ndim, RIDGE_REACH):
+        near = padded.ravel()[pixels + _flat(offset, padded.shape)]
+        nearest = np.where(nearest == 0, near, nearest)
+        between |= (near != 0) & (near != nearest)
+    grown = labels.copy()
+    grown[gap] = np.where(between, nearest, 0)
+    return grown
+
+
+def _closing(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Close a mask padded by RIDGE_REACH, by a cube of 3 pixels; return it without the padding."""
+    for combine in (np.logical_or, np.logical_and):
+        for axis in range(mask.ndim):
+            line = np.moveaxis(mask, axis, 0)
+            line = combine(combine(line[:-2], line[1:-1]), line[2:])
+            mask = np.moveaxis(line, 0, axis)
+    rest = RIDGE_REACH - 2  # each pass above took one pixel a side
+    return mask[(slice(rest, -rest),) * mask.ndim]
+
+
+def _ball(ndim: int, radius: int) -> list[tuple[int, ...]]:
+    """Return the offsets to the pixels within `radius`, nearest first, then in scan order."""
+    cube = product(range(-radius, radius + 1), repeat=ndim)
+    squared = {offset: sum(i * i for i in offset) for offset in cube}
+    inside = [offset for offset, square in squared.items() if 0 < square <= radius**2]
+    return sorted(inside, key=squared.__getitem__)
+
+
+def _flat(offset: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """Return the step in a flattened C-ordered array that `offset` is."""
+    return sum(step * int(np.prod(shape[axis + 1 :])) for axis, step in enumerate(offset))
+
+
+def fill_object_holes(labels: Labels) -> Labels:
+    """Fill the background that one object encloses alone.
+
+    A hole is a component of the background (by faces) that neither reaches the border of the array
+    nor touches a second object.
+    """
+    background, count = ndimage.label(labels == 0, output=np.int32)
+    enclosed = np.arange(count + 1) > 0
+    for face in _faces(background):
+        enclosed[face] = False
+    holes = np.flatnonzero(enclosed[background])  # never at the border: all neighbours exist
+    component = background.ravel()[holes]
+    steps = [_flat(o, labels.shape) for o in _ball(labels.ndim, 1)]
+    near = [labels.ravel()[holes + step] for step in steps]
+    owner = np.zeros(count + 1, labels.dtype)
+    for value in near:
+        owner[component[value > 0]] = value[value > 0]
+    shared = [component[(value > 0) & (value != owner[component])] for value in near]
+    owner[np.concatenate(shared)] = 0
+    filled = labels.copy()
+    filled.reshape(-1)[holes] = owner[component]
+    return filled
+
+
+def remove_small_objects(labels: Labels, min_size: int) -> Labels:
+    """Drop the objects with fewer than `min_size` pixels; the others keep their numbers."""
+    lengths, values = _runs(labels)
+    sizes = np.bincount(values, weights=lengths)
+    return _painted(np.where(sizes[values] >= min_size, values, 0), lengths, labels.shape)
+
+
+def remove_border_objects(labels: Labels) -> Labels:
+    """Drop the objects that touch the border of the array; the others keep their numbers."""
+    lengths, values = _runs(labels)
+    inner = np.ones(values.max(initial=0) + 1, bool)
+    for face in _faces(labels):
+        inner[face] = False
+    return _painted(np.where(inner[values], values, 0), lengths, labels.shape)
+
+
+def relabel(labels: Labels) -> Labels:
+    """Number the objects 1..n in the order in which a scan (last axis fastest) meets them."""
+    lengths, values = _runs(labels)
+    first = np.full(values.max(initial=0) + 1, values.size)
+    first[values[::-1]] = np.arange(values.size)[::-1]  # the last assignment holds
+    first[0] = -1
+    number = np.empty(first.size, np.int32)
+    number[np.argsort(first, kind="stable")] = np.arange(first.size)
+    return _painted(number[values], lengths, labels.shape)
+
+
+def _runs(labels: Labels) -> tuple[NDArray[np.intp], Labels]:
+    """Return lengths and values of the runs of equal labels, in scan order.
+
+    Objects are solid, so there are some forty times fewer runs than pixels to look at.
+    """
+    flat = labels.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
+    return np.diff(ends, prepend=-1), flat[ends]
+
+
+def _painted(values: Labels, lengths: NDArray[np.intp], shape: tuple[int, ...]) -> Labels:
+    return np.repeat(values, lengths).reshape(shape)
+
+
+def _faces(array: Labels) -> Iterator[Labels]:
+    """Yield the first and last hyperplane of each axis."""
+    for axis in range(array.ndim):
+        yield array.take(0, axis)
+        yield array.take(-1, axis)
+
+
+def object_scores(labels: Labels, score: Floats) -> NDArray[np.float64]:
+    """Return the mean score in each object, shape (n,): that of object 1 first.
+
+    Numbers that no pixel has get 0; NaN counts as 0.
+    """
+    inside = labels > 0
+    numbers, count = labels[inside], int(labels.max(initial=0)) + 1
+    total = np.bincount(numbers, weights=np.nan_to_num(score[inside]), minlength=count)
+    means: NDArray[np.float64] = total / np.maximum(np.bincount(numbers, minlength=count), 1)
+    return means[1:]
+
+
+def classify(
+    labels: Labels, scores: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Give each object the class of the highest mean score in it.
+
+    Parameters
+    ----------
+    labels : int32 array, shape (Y, X)
+        Objects 1..n.
+    scores : float array, shape (K, Y, X)
+        Score of each class, the background first; it is no candidate.
+
+    Returns
+    -------
+    classes : intp array, shape (n,)
+        Channel of each object's class, from 1 to K - 1.
+    means : float64 array, shape (n,)
+        Mean score of that class in the object; with one class, the mean foreground score.
+    """
+    means = np.stack([object_scores(labels, score) for score in scores[1:]])  # (K - 1, n)
+    return means.argmax(axis=0) + 1, means.max(axis=0)
+
+
+def class_map(scores: Floats) -> Labels:
+    """Return the class of the highest score for each pixel: (K, Y, X) to (Y, X), 0 where NaN."""
+    best = scores.argmax(axis=0).astype(np.int32)
+    best[np.isnan(scores).any(axis=0)] = 0
+    return best

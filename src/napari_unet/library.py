@@ -1,0 +1,164 @@
+"""Models by name: the bundled ones and the user's. Reads metadata only, and no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+from safetensors import SafetensorError, safe_open
+
+from napari_unet.config import Preprocessing, Target, UNetConfig
+
+SUFFIX = ".safetensors"
+KEY = "napari_unet"
+"""Metadata entry of a checkpoint that holds its card, as JSON."""
+FORMAT = 1
+BUNDLED = Path(__file__).parent / "weights"
+_PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything about a network but its weights.
+
+    Parameters
+    ----------
+    network : UNetConfig
+        Its shape.
+    target : Target
+        What its outputs mean.
+    preprocessing : Preprocessing
+        How images are made to fit, with the object diameter it was trained at.
+    provenance : dict
+        Where it comes from: "data", "licence", "command", "versions", "date", "scores", ...
+    architecture : str
+        Which class of network `network` configures.
+    """
+
+    network: UNetConfig
+    target: Target
+    preprocessing: Preprocessing
+    provenance: dict[str, Any] = field(default_factory=dict)
+    architecture: str = "unet"
+
+    def to_json(self) -> str:
+        """Write for the metadata of a checkpoint."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read what :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it was written by a newer version, or is damaged.
+        """
+        values = json.loads(text)
+        if values.get("format") != FORMAT or values.get("architecture") != "unet":
+            raise ValueError(
+                f"its format {values.get('format')} (architecture"
+                f" {values.get('architecture')!r}) is not known here: update napari-unet"
+            )
+        return cls(
+            UNetConfig.from_dict(values["network"]),
+            Target.from_dict(values["target"]),
+            Preprocessing.from_dict(values["preprocessing"]),
+            values["provenance"],
+        )
+
+
+def read_card(path: str | Path) -> Card:
+    """Read what a checkpoint says of itself, without its weights.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is a pickle, damaged, or not a checkpoint of this package.
+    """
+    metadata = read_metadata(path)
+    try:
+        return Card.from_json(metadata[KEY])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = "it holds no napari-unet model" if KEY not in metadata else error
+        raise ValueError(
+            f"{path} cannot be used as a model: {reason}. Choose a file that napari-unet wrote."
+        ) from error
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Read the metadata of a ``.safetensors`` file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, it is of another kind, or damaged.
+    """
+    path = check_path(path)
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} is no complete .safetensors file ({error}): copy or download it again."
+        ) from error
+
+
+def check_path(path: str | Path) -> Path:
+    """Return `path` if a file is there that may be read as a checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or it is a pickle or of another kind.
+    """
+    path = Path(path)
+    if path.suffix.lower() in _PICKLES:
+        raise ValueError(
+            f"{path} is refused: {path.suffix} files are pickles, which can run any program when"
+            " they are opened. Use a .safetensors file written by napari-unet."
+        )
+    if not path.is_file():
+        raise FileNotFoundError(f"The model {path} does not exist; check its path.")
+    if path.suffix.lower() != SUFFIX:
+        raise ValueError(f"{path} is not a model: its name has to end in {SUFFIX}.")
+    return path
+
+
+def user_folder() -> Path:
+    """Return the folder of the user's own models; it need not exist yet."""
+    return user_data_path("napari-unet", appauthor=False) / "models"
+
+
+def list_models() -> dict[str, Path]:
+    """Return the models that can be named, bundled first; a user's own hides a bundled one."""
+    folders = (BUNDLED, user_folder())
+    return {p.stem: p for folder in folders for p in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+def find_model(name: str | Path) -> Path:
+    """Return the checkpoint of a model given by name or by path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the message lists the names that exist.
+    ValueError
+        If the file is no checkpoint by its suffix.
+    """
+    models = list_models()
+    if str(name) in models:
+        return models[str(name)]
+    path = Path(name)
+    if path.suffix or len(path.parts) > 1:
+        return check_path(path)
+    known = ", ".join(models) or "none"
+    raise FileNotFoundError(
+        f"There is no model named {str(name)!r}. Known models: {known}. A file of your own is"
+        f" given by its path, ending in {SUFFIX}."
+    )

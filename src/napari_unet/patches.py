@@ -1,0 +1,205 @@
+"""Annotated images as an endless supply of training patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_unet.augmentation import Batch
+from napari_unet.config import Preprocessing, Target
+from napari_unet.preprocessing import Array, as_planes, measure
+from napari_unet.tiling import mirrored
+from napari_unet.weightmap import distance_target, training_target
+
+
+@dataclass(frozen=True)
+class Example:
+    """One annotated plane, ready for training.
+
+    Parameters
+    ----------
+    image : float32 array, shape (C, Y, X)
+        Normalised image.
+    target : float32 array, shape (T, Y, X)
+        Class of each pixel, followed by the target's extra outputs.
+    weights : float32 array, shape (Y, X)
+        Loss weight of each pixel; 0 where it is not annotated.
+    labels : int32 array, shape (Y, X)
+        The annotation itself.
+    """
+
+    image: NDArray[np.float32]
+    target: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    labels: NDArray[np.int32]
+
+    def part(self, region: tuple[slice, slice]) -> Example:
+        """Cut out a rectangle."""
+        return Example(
+            self.image[:, *region],
+            self.target[:, *region],
+            self.weights[region],
+            self.labels[region],
+        )
+
+
+def prepare(
+    image: Array,
+    labels: Array,
+    rule: Preprocessing,
+    target: Target,
+    *,
+    w0: float = 10.0,
+    sigma: float = 5.0,
+    axes: str | None = None,
+    channel: tuple[int, ...] | None = None,
+) -> list[Example]:
+    """Turn an annotated image into examples, one a plane; planes without annotation are left out.
+
+    Parameters
+    ----------
+    image : array-like
+        The image, of any axes that :func:`napari_unet.preprocessing.as_planes` takes.
+    labels : integer array-like
+        0 background, 1.. objects, -1 not annotated; the image's shape without channels.
+    rule, target : Preprocessing, Target
+        What the network takes and what it predicts.
+    w0, sigma : float
+        Of the weight map.
+    axes, channel
+        As in :func:`napari_unet.preprocessing.as_planes`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not agree.
+    """
+    planes = as_planes(image, rule, axes, channel)
+    shape = (*planes.leading, *planes.plane_shape)
+    if labels.shape != shape:
+        raise ValueError(
+            f"The labels' shape {labels.shape} is not the image's {shape}: each pixel of the"
+            " image needs a label (-1 where it is not annotated)."
+        )
+    normalise = measure(planes, rule)
+    flat = np.asarray(labels).reshape(-1, *planes.plane_shape).astype(np.int32)
+    return [
+        _example(normalise(plane), annotation, target, w0, sigma)
+        for plane, annotation in zip(planes, flat, strict=True)
+        if (annotation >= 0).any()
+    ]
+
+
+def _example(
+    image: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    target: Target,
+    w0: float,
+    sigma: float,
+) -> Example:
+    classes, weights = training_target(labels, w0, sigma)
+    channels = [classes.astype(np.float32)]
+    if "distance" in target.extras:
+        channels.append(distance_target(labels))
+    return Example(image, np.stack(channels), weights, labels)
+
+
+def sample_windows(
+    examples: Sequence[Example],
+    size: int,
+    count: int,
+    random: np.random.Generator,
+    probabilities: NDArray[np.float64] | None = None,
+) -> Batch:
+    """Cut windows at random places of random examples.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Where to cut.
+    size : int
+        Side of a window in pixels; smaller examples are mirrored.
+    count : int
+        Number of windows.
+    random : numpy.random.Generator
+        Source of the choices.
+    probabilities : array or None
+        Of each example; None: all alike.
+
+    Returns
+    -------
+    Batch
+        Float32 tensors on the CPU.
+    """
+    chosen = random.choice(len(examples), count, p=probabilities)
+    windows = [_window(examples[i], size, random) for i in chosen]
+    return Batch(
+        torch.from_numpy(np.stack([w.image for w in windows])),
+        torch.from_numpy(np.stack([w.target for w in windows])),
+        torch.from_numpy(np.stack([w.weights for w in windows]))[:, None],
+    )
+
+
+def _window(example: Example, size: int, random: np.random.Generator) -> Example:
+    """Cut around a random annotated pixel, so that sparse annotation is seen, too."""
+    shape = example.weights.shape
+    middle = [int(random.integers(n)) for n in shape]
+    if not example.weights[tuple(middle)] > 0:
+        annotated = np.flatnonzero(example.weights > 0)
+        if annotated.size:
+            pick = annotated[random.integers(annotated.size)]
+            middle = [int(i) for i in np.unravel_index(pick, shape)]
+    # Two thirds of a window are a patch: where the image is large enough, it stays inside.
+    inset = [min(size // 3, n // 2) for n in shape]
+    middle = [min(max(m, i), n - i) for m, i, n in zip(middle, inset, shape, strict=True)]
+    rows, columns = (
+        mirrored(m - size // 2, m - size // 2 + size, n) for m, n in zip(middle, shape, strict=True)
+    )
+    region = np.ix_(rows, columns)
+    return replace(
+        example,
+        image=example.image[:, region[0], region[1]],
+        target=example.target[:, region[0], region[1]],
+        weights=example.weights[region],
+        labels=example.labels[region],
+    )
+
+
+def hold_out(
+    groups: Sequence[Sequence[Example]], fraction: float, random: np.random.Generator
+) -> tuple[list[Example], list[Example]]:
+    """Part examples into training and validation; at least one is held out, always.
+
+    Whole images (a group each) are held out where there are two or more, since planes of one stack
+    are alike; of a single image it is a block at one side.
+
+    Returns
+    -------
+    training, validation : list of Example
+    """
+    groups = [g for g in groups if g]
+    if len(groups) > 1:
+        count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
+        held = set(random.permutation(len(groups))[:count].tolist())
+        return (
+            [e for i, g in enumerate(groups) if i not in held for e in g],
+            [e for i, g in enumerate(groups) if i in held for e in g],
+        )
+    pairs = [_split_block(e, fraction) for e in groups[0]]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def _split_block(example: Example, fraction: float) -> tuple[Example, Example]:
+    """Cut along the longer side where the annotated area is parted as asked."""
+    axis = int(np.argmax(example.weights.shape))
+    profile = (example.weights > 0).sum(axis=1 - axis).cumsum()
+    cut = int(np.searchsorted(profile, (1 - fraction) * profile[-1])) + 1
+    cut = min(max(cut, 1), example.weights.shape[axis] - 1)
+    return tuple(  # type: ignore[return-value]
+        example.part(tuple(s if a == axis else slice(None) for a in (0, 1)))  # type: ignore[arg-type]
+        for s in (slice(None, cut), slice(cut, None))
+    )

@@ -1,0 +1,177 @@
+"""From annotated images, as arrays, to a trained checkpoint in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import RECIPES, Preprocessing, Recipe, TrainConfig
+from napari_unet.engines import choose_device
+from napari_unet.library import Card
+from napari_unet.patches import Example, hold_out, prepare
+from napari_unet.prediction import run_to_end
+from napari_unet.preprocessing import Array
+from napari_unet.training.loop import train, untrained
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return the recipe of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe = {name!r} is unknown: use one of {', '.join(RECIPES)}.")
+    return RECIPES[name]
+
+
+def start_from(
+    model: str | Path | None, recipe: str = "standard", channels: int = 1, seed: int = 0
+) -> Checkpoint:
+    """Return what a training starts from.
+
+    Parameters
+    ----------
+    model : str, Path or None
+        Name or path of a trained model; None: the recipe's network with random weights.
+    recipe : str
+        Name of the recipe.
+    channels : int
+        Channels of the images, for a new network.
+    seed : int
+        Of its weights.
+    """
+    if model is not None:
+        return Checkpoint.load(model)
+    chosen = find_recipe(recipe)
+    network = replace(chosen.network, in_channels=channels)
+    return untrained(Card(network, chosen.target, Preprocessing(channels=channels)), seed)
+
+
+def median_diameter(examples: Sequence[Example]) -> float | None:
+    """Return the median diameter, in pixels, of disks with the areas of the annotated objects."""
+    areas = [np.bincount(e.labels[e.labels > 0]) for e in examples if (e.labels > 0).any()]
+    if not areas:
+        return None
+    area = np.concatenate(areas)
+    return round(float(np.median(np.sqrt(4 * area[area > 0] / np.pi))), 1)
+
+
+def describe_data(
+    start: Checkpoint, groups: Sequence[Sequence[Example]], pixel_size: float | None = None
+) -> Checkpoint:
+    """State the object size that a network is about to be trained at, and on how much.
+
+    Raises
+    ------
+    ValueError
+        If no object is annotated.
+    """
+    examples = [e for group in groups for e in group]
+    diameter = median_diameter(examples)
+    if diameter is None:
+        raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
+    objects = sum(int(np.count_nonzero(np.bincount(e.labels[e.labels > 0]))) for e in examples)
+    card = start.card
+    scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
+    data = f"{len(groups)} annotated images, {objects} objects"
+    provenance = {**card.provenance, "data": data, "licence": "that of your images"}
+    return replace(start, card=replace(card, preprocessing=scale, provenance=provenance))
+
+
+def groups_from_arrays(
+    images: Sequence[Array],
+    labels: Sequence[Array],
+    start: Checkpoint,
+    config: TrainConfig,
+    axes: str | None = None,
+    channel: tuple[int, ...] | None = None,
+) -> list[list[Example]]:
+    """Prepare annotated images for a network, a group of examples each.
+
+    Raises
+    ------
+    ValueError
+        If images and labels are not as many, or a pair does not fit.
+    """
+    if len(images) != len(labels):
+        raise ValueError(
+            f"There are {len(images)} images and {len(labels)} label images: give one for each."
+        )
+    card = start.card
+    return [
+        prepare(
+            image,
+            annotation,
+            card.preprocessing,
+            card.target,
+            w0=config.w0,
+            sigma=config.sigma,
+            axes=axes,
+            channel=channel,
+        )
+        for image, annotation in zip(images, labels, strict=True)
+    ]
+
+
+def fit(
+    images: Sequence[Array],
+    labels: Sequence[Array],
+    output: str | Path | None = None,
+    *,
+    start: str | Path | None = None,
+    recipe: str = "standard",
+    device: str = "auto",
+    axes: str | None = None,
+    channel: tuple[int, ...] | None = None,
+    **options: Any,
+) -> Checkpoint:
+    """Train a network on annotated images; ``napari_unet.train`` is this function.
+
+    Parameters
+    ----------
+    images : sequence of array-like
+        The images.
+    labels : sequence of integer arrays
+        Their annotations: 0 background, 1.. objects, -1 not annotated.
+    output : str, Path or None
+        File of the best checkpoint, ending in ``.safetensors``; None: only returned.
+    start : str, Path or None
+        Name or path of a model to start from; None: random weights.
+    recipe : {"standard", "paper"}
+        Network (when starting anew) and settings to start from.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where to train.
+    axes, channel
+        As in :func:`napari_unet.segment`.
+    **options
+        Fields of :class:`napari_unet.config.TrainConfig` that differ from the recipe's.
+
+    Returns
+    -------
+    Checkpoint
+        The best by validation on what was held out.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, an option is impossible, or images and labels do not fit.
+    """
+    config = replace(find_recipe(recipe).training, **options)
+    channels = 1 if channel is None else len(channel)
+    checkpoint = start_from(start, recipe, channels, config.seed)
+    groups = groups_from_arrays(images, labels, checkpoint, config, axes, channel)
+    checkpoint = describe_data(checkpoint, groups)
+    training, validation = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
+    path = None if output is None else Path(output)
+    steps = train(
+        training, validation, checkpoint, config, device=choose_device(device), output=path
+    )
+    return run_to_end(steps)

@@ -1,0 +1,93 @@
+"""How good a network is: the loss it learns by, and its scores on held-out examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_unet.augmentation import Batch
+from napari_unet.config import Target
+from napari_unet.engines import TorchEngine
+from napari_unet.instances import label_scores
+from napari_unet.metrics import match
+from napari_unet.model import UNet, crop_to
+from napari_unet.patches import Example
+from napari_unet.prediction import predict_scores, run_to_end
+
+
+def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
+    """Return the training loss, over the pixels that count (weight above 0).
+
+    The pixel-wise softmax cross-entropy times the weight map (Ronneberger et al., 2015, equation
+    1), averaged, plus the average binary cross-entropy of each extra output.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, K, h, w)
+        Of the network; at most as large as the batch, whose middle is then compared.
+    batch : Batch
+        Target and weights.
+    target : Target
+        What the channels mean.
+    """
+    truth, weights = (crop_to(x, logits) for x in (batch.target, batch.weights))
+    counts = (weights > 0).to(weights.dtype)
+    total = counts.sum().clamp(min=1)
+    classes = len(target.classes)
+    entropy = F.cross_entropy(logits[:, :classes], truth[:, 0].long(), reduction="none")
+    loss = (entropy[:, None] * weights).sum() / total
+    if target.extras:
+        extra = F.binary_cross_entropy_with_logits(
+            logits[:, classes:], truth[:, 1:].clamp(0, 1), reduction="none"
+        )
+        loss = loss + (extra * counts).sum() / total
+    return loss
+
+
+def validate(
+    network: UNet, target: Target, examples: Sequence[Example], device: torch.device
+) -> dict[str, float]:
+    """Score a network on held-out examples, predicted whole by the tiles that users get.
+
+    Returns
+    -------
+    dict
+        "loss" (cross-entropy with weights), "iou" of the foreground, "ap50" (average precision of
+        objects at IoU 0.5, pooled), over annotated pixels.
+    """
+    engine = TorchEngine(network, network.config, target, device, precision="float32")
+    entropy = counted = overlap = union = 0.0
+    tp = fp = fn = 0
+    for example in examples:
+        scores = run_to_end(predict_scores(engine, example.image))
+        classes = example.target[0].astype(np.intp)
+        chosen = np.take_along_axis(scores, classes[None], axis=0)[0]
+        entropy -= float((example.weights * np.log(np.maximum(chosen, 1e-7))).sum())
+        counts = example.weights > 0
+        counted += counts.sum()
+        foreground = 1 - scores[0]
+        truth, found = (example.labels > 0) & counts, (foreground >= 0.5) & counts
+        overlap, union = overlap + (truth & found).sum(), union + (truth | found).sum()
+        matching = match(_label(scores, target), example.labels, 0.5)
+        tp, fp, fn = tp + matching.tp, fp + matching.fp, fn + matching.fn
+    return {
+        "loss": entropy / max(counted, 1),
+        "iou": float(overlap / union) if union else 1.0,
+        "ap50": tp / (tp + fp + fn) if tp + fp + fn else 1.0,
+    }
+
+
+def _label(scores: NDArray[np.float32], target: Target) -> NDArray[np.int32]:
+    classes = len(target.classes)
+    distance = scores[classes] if "distance" in target.extras else None
+    return label_scores(1 - scores[0], distance)
+
+
+def merit(scores: dict[str, float]) -> float:
+    """Return the number by which checkpoints are compared: objects found, and their outlines."""
+    return (scores["iou"] + scores["ap50"]) / 2

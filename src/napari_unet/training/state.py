@@ -1,0 +1,181 @@
+"""What changes while a network is trained, and the files that keep it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from napari_unet import __version__
+from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tensors
+from napari_unet.config import TrainConfig
+from napari_unet.library import SUFFIX, Card, read_metadata
+from napari_unet.model import UNet
+
+DEFAULT_RATE = 1e-3
+MOMENTUM = 0.99
+"""Of SGD: "a large number of the previously seen training samples determine the update"
+(Ronneberger et al., 2015, section 3)."""
+STATE = "napari_unet_run"
+
+
+@dataclass
+class Run:
+    """What changes while a network is trained; its tensors are what resuming needs."""
+
+    network: UNet
+    averaged: UNet
+    optimizer: torch.optim.Optimizer
+    iteration: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+
+    @classmethod
+    def begin(cls, checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> Run:
+        """Begin from a checkpoint's weights."""
+        network = checkpoint.build().to(device, memory_format=torch.channels_last)
+        return cls(network, deepcopy(network), _optimizer(network, config))
+
+    def prepare(self, rate: float) -> None:
+        """Make ready for the gradients of a step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def step(self, config: TrainConfig) -> None:
+        """Apply the gradients and follow them with the averaged weights."""
+        self.optimizer.step()
+        self.iteration += 1
+        # A young average forgets faster, or the random start would stay in it for long.
+        decay = min(config.average, self.iteration / (10 + self.iteration))
+        own = self.network.state_dict()
+        for name, value in self.averaged.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(own[name], 1 - decay)
+            else:
+                value.copy_(own[name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Collect every tensor of the run, by name."""
+        state = self.optimizer.state_dict()["state"]
+        found = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        found |= {f"averaged.{k}": v for k, v in self.averaged.state_dict().items()}
+        found |= {f"optimizer.{i}.{k}": v for i, s in state.items() for k, v in s.items()}
+        return {k: v.detach().cpu().clone().contiguous() for k, v in found.items()}
+
+    def restore(self, tensors: Tensors) -> None:
+        """Put tensors back that :meth:`tensors` collected."""
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
+        for key, value in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = value
+        self.network.load_state_dict(parts["network"])
+        self.averaged.load_state_dict(parts["averaged"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in parts["optimizer"].items():
+            index, name = key.split(".", 1)
+            state.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _optimizer(network: UNet, config: TrainConfig) -> torch.optim.Optimizer:
+    rate = config.learning_rate or DEFAULT_RATE
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), lr=rate, momentum=MOMENTUM)
+    return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
+
+
+def described(card: Card, config: TrainConfig, run: Run, scores: dict[str, float]) -> Card:
+    """Add to a card how its network was trained."""
+    training = {**asdict(config), "iteration": run.iteration, "seconds": round(run.seconds)}
+    versions = {"napari-unet": __version__, "torch": torch.__version__}
+    return replace(
+        card,
+        provenance={
+            **card.provenance,
+            "date": datetime.now(UTC).date().isoformat(),
+            "versions": versions,
+            "training": training,
+            "validation": scores,
+        },
+    )
+
+
+class Files:
+    """The files of a run: best and last checkpoint, state to resume from, and a log."""
+
+    def __init__(self, output: Path) -> None:
+        self.best = output
+        self.last = output.with_suffix(f".last{SUFFIX}")
+        self.state = output.with_suffix(f".resume{SUFFIX}")
+        self.log = output.with_suffix(".csv")
+
+    def check(self, resume: bool) -> None:
+        """Find out before hours of training whether the files can be written.
+
+        Raises
+        ------
+        ValueError
+            If the name is no model's, a model of that name exists, or there is nothing to resume.
+        OSError
+            If the folder cannot be made or written to.
+        """
+        if self.best.suffix.lower() != SUFFIX:
+            raise ValueError(f"{self.best} cannot be a model's name: let it end in {SUFFIX}.")
+        if resume and not self.state.exists():
+            raise ValueError(f"There is nothing to resume: {self.state} does not exist.")
+        if self.best.exists() and not resume:
+            raise ValueError(
+                f"{self.best} exists already: name another file, or go on with --resume."
+            )
+        write_tensors(self.best.with_suffix(f".check{SUFFIX}"), {}, {})
+        self.best.with_suffix(f".check{SUFFIX}").unlink()
+
+    def save_state(self, run: Run, config: TrainConfig) -> None:
+        """Write what resuming needs, whole or not at all."""
+        state = {
+            "config": asdict(config),
+            "iteration": run.iteration,
+            "seconds": run.seconds,
+            "best": run.best,
+        }
+        write_tensors(self.state, run.tensors(), {STATE: json.dumps(state)})
+
+    def restore(self, run: Run, config: TrainConfig) -> Checkpoint:
+        """Continue where the last save was; returns the best checkpoint so far.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is nothing to resume, or it was started with another config.
+        """
+        tensors, metadata = read_tensors(self.state), read_metadata(self.state)
+        state = json.loads(metadata[STATE])
+        changed = [k for k, v in asdict(config).items() if state["config"].get(k) != v]
+        if changed:
+            raise ValueError(
+                f"{self.state} was begun with another {', '.join(changed)}: resume with the same"
+                " settings, or start anew under another name."
+            )
+        run.restore(tensors)
+        run.iteration, run.seconds = state["iteration"], state["seconds"]
+        run.best = state["best"]
+        return Checkpoint.load(self.best)
+
+    def append(self, run: Run, loss: float, scores: dict[str, float]) -> None:
+        """Add a line to the log."""
+        row = {"iteration": run.iteration, "seconds": round(run.seconds, 1), "train_loss": loss}
+        new = not self.log.exists()
+        with self.log.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*row, *scores])
+            if new:
+                writer.writeheader()
+            writer.writerow(row | scores)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Generator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from napari_unet.config import Target, UNetConfig
+from napari_unet.engines import OutOfMemory, TorchEngine
+from napari_unet.model import UNet
+from napari_unet.prediction import TileScores, predict_scores
+from napari_unet.tiling import round_up
+
+SAME = UNetConfig(out_channels=1, depth=2, padding="same")
+
+
+class FakeEngine:
+    """The identity, cropped as the network would, on a device that holds `limit` pixels a side."""
+
+    def __init__(self, config: UNetConfig = SAME, limit: int = 10**6, gpu: bool = False) -> None:
+        self.config, self.limit, self.gpu = config, limit, gpu
+        self.sizes: list[tuple[int, ...]] = []
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self.sizes.append(batch.shape[-2:])
+        if max(batch.shape[-2:]) > self.limit:
+            raise OutOfMemory
+        for size in batch.shape[-2:]:
+            self.config.output_size(size)
+        edge = self.config.halo if self.config.padding == "valid" else 0
+        return batch[..., edge : batch.shape[-2] - edge, edge : batch.shape[-1] - edge]
+
+    def choose_tile(self, shape: tuple[int, ...]) -> int:
+        return 64
+
+    def fall_back(self) -> bool:
+        if not self.gpu:
+            return False
+        self.gpu, self.limit = False, 10**6
+        return True
+
+
+def run(
+    generator: Generator[TileScores, bool | None, np.ndarray],
+) -> tuple[list[TileScores], np.ndarray]:
+    """Return what a generator yields and what it returns."""
+    steps = []
+    while True:
+        try:
+            steps.append(next(generator))
+        except StopIteration as end:
+            return steps, end.value
+
+
+def random_image(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def random_network(config: UNetConfig, seed: int) -> UNet:
+    """Return a network in evaluation mode, its running statistics random too."""
+    torch.manual_seed(seed)
+    network = UNet(config).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    return network
+
+
+def predict_whole(network: UNet, image: np.ndarray) -> np.ndarray:
+    """Mirror the image by the halo, up to a size that fits, pass it once, and crop."""
+    config, (_, height, width) = network.config, image.shape
+    pads = [(0, 0)]
+    for size in (height, width):
+        length = config.input_size(round_up(size, config.alignment))
+        pads.append((config.halo, length - config.halo - size))
+    padded = np.pad(image, pads, mode="reflect")
+    with torch.no_grad():
+        logits = network(torch.tensor(padded)[None])[0]
+    scores = torch.cat([logits[:2].softmax(0), logits[2:].sigmoid()]).numpy()
+    first = config.halo if config.padding == "same" else 0
+    return scores[:, first : first + height, first : first + width]
+
+
+configs = st.builds(
+    UNetConfig,
+    in_channels=st.integers(1, 2),
+    out_channels=st.just(3),
+    base_channels=st.integers(2, 4),
+    depth=st.integers(1, 4),
+    padding=st.sampled_from(["valid", "same"]),
+    batch_norm=st.booleans(),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    config=configs,
+    shape=st.tuples(st.integers(1, 75), st.integers(1, 75)),
+    tile=st.integers(1, 80),
+    seed=st.integers(0, 99),
+)
+def test_stitched_scores_equal_those_of_one_pass(
+    config: UNetConfig, shape: tuple[int, int], tile: int, seed: int
+) -> None:
+    network = random_network(config, seed)
+    image = np.random.default_rng(seed).normal(size=(config.in_channels, *shape))
+    image = image.astype(np.float32)
+    whole = predict_whole(network, image)
+    engine = TorchEngine(network, config, Target(extras=("distance",)), precision="float32")
+    # Not a thousand tiles of two pixels.
+    _, scores = run(predict_scores(engine, image, max(tile, min(shape) // 4)))
+    np.testing.assert_allclose(scores, whole, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    tile=st.integers(1, 100),
+    padding=st.sampled_from(["valid", "same"]),
+)
+def test_stitching_the_identity_gives_the_image(
+    shape: tuple[int, int], tile: int, padding: str
+) -> None:
+    config = UNetConfig(out_channels=1, depth=2, padding=padding)
+    image = random_image(1, *shape)
+    steps, scores = run(predict_scores(FakeEngine(config), image, tile))
+    np.testing.assert_array_equal(scores, image)
+    assert scores.dtype == np.float32
+    assert [step.index for step in steps] == list(range(1, len(steps) + 1))
+    assert {step.total for step in steps} == {len(steps)}
+
+
+def test_each_tile_shows_its_part_of_the_result() -> None:
+    image = random_image(1, 100, 70)
+    steps, scores = run(predict_scores(FakeEngine(), image))
+    assert [step.write[0].start for step in steps] == [0, 0, 64, 64]
+    for step in steps:
+        np.testing.assert_array_equal(step.scores, image[(slice(None), *step.write)])
+        assert np.shares_memory(step.scores, scores)
+        assert step.message == ""
+
+
+def test_out_of_memory_halves_the_tile_and_predicts_nothing_twice() -> None:
+    engine = FakeEngine(limit=32 + 48)
+    image = random_image(1, 130, 100)
+    steps, scores = run(predict_scores(engine, image, tile=128))
+    np.testing.assert_array_equal(scores, image)
+    # The image is smaller than the tile: 104 wide on the grid of 4, its half 64, then 32.
+    assert engine.sizes[:3] == [(176, 148), (112, 112), (80, 80)]
+    assert max(max(size) for size in engine.sizes[2:]) <= 80
+    assert steps[0].message == "Memory ran out: going on with tiles of 32 pixels."
+    assert all(step.message == "" for step in steps[1:])
+    written = np.zeros(image.shape[1:], int)
+    for step in steps:
+        written[step.write] += 1
+    assert (written == 1).all()
+    assert len(engine.sizes) == len(steps) + 2
+    assert steps[-1].index == steps[-1].total == len(steps)
+
+
+def test_tiles_written_before_memory_ran_out_are_kept() -> None:
+    engine = FakeEngine()
+    image = random_image(1, 128, 128)
+    generator = predict_scores(engine, image, tile=64)
+    first = next(generator)
+    engine.limit = 16 + 48
+    rest, scores = run(generator)
+    np.testing.assert_array_equal(scores, image)
+    assert (first.index, first.total) == (1, 4)
+    assert rest[0].message == "Memory ran out: going on with tiles of 16 pixels."
+    assert {step.total for step in rest} == {1 + 3 * 16}
+    assert all(b.index == a.index + 1 for a, b in pairwise([first, *rest]))
+
+
+def test_at_the_smallest_tile_the_cpu_takes_over_with_large_ones() -> None:
+    engine = FakeEngine(limit=1, gpu=True)
+    image = random_image(1, 128, 128)
+    steps, scores = run(predict_scores(engine, image))
+    np.testing.assert_array_equal(scores, image)
+    assert steps[0].message == "GPU memory ran out: the CPU goes on."
+    assert [size[0] for size in engine.sizes[:5]] == [112, 80, 64, 56, 52]
+    # Only the tile that failed was cut to pieces.
+    assert engine.sizes[-3:] == [(112, 112)] * 3
+    assert len(steps) == 4 * 3 + 1 + 3
+    assert steps[-1].index == steps[-1].total == len(steps)
+
+
+def test_without_a_way_out_one_sentence_says_so() -> None:
+    with pytest.raises(OutOfMemory, match="even for a tile of 4 pixels: close other programs"):
+        run(predict_scores(FakeEngine(limit=1), random_image(1, 50, 50)))
+
+
+def test_a_stop_returns_what_is_done() -> None:
+    image = 1 + random_image(1, 128, 128)
+    generator = predict_scores(FakeEngine(), image)
+    next(generator)
+    next(generator)
+    with pytest.raises(StopIteration) as end:
+        generator.send(True)
+    np.testing.assert_array_equal(end.value.value[:, :64], image[:, :64])
+    assert not end.value.value[:, 64:].any()
+
+
+def test_scores_are_written_to_a_given_array(tmp_path) -> None:
+    image = random_image(1, 100, 70)
+    out = np.lib.format.open_memmap(tmp_path / "scores.npy", "w+", np.float32, image.shape)
+    _, scores = run(predict_scores(FakeEngine(), image, out=out))
+    assert scores is out
+    out.flush()
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), image)
+
+
+def test_memory_mapped_dask_and_big_endian_images_are_predicted_alike(tmp_path) -> None:
+    da = pytest.importorskip("dask.array")
+    config = UNetConfig(base_channels=2, depth=1)
+    engine = TorchEngine(UNet(config), config, Target(), precision="float32")
+    image = random_image(1, 40, 50)
+    np.save(tmp_path / "image.npy", image)
+    mapped = np.load(tmp_path / "image.npy", mmap_mode="r")
+    _, expected = run(predict_scores(engine, image, 16))
+    for other in (mapped, da.from_array(image, chunks=(1, 16, 16)), image.astype(">f4")):
+        _, scores = run(predict_scores(engine, other, 16))
+        np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 50, 50), (50, 50), (1, 1, 50, 50)])
+def test_an_image_that_does_not_fit_the_network_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"does not fit the network: it takes \(1, Y, X\)"):
+        next(predict_scores(FakeEngine(), np.zeros(shape, np.float32)))
+
+
+@pytest.mark.parametrize("tile", [0, -64])
+def test_an_impossible_tile_is_refused(tile: int) -> None:
+    with pytest.raises(ValueError, match=f"tile = {tile} is not possible"):
+        next(predict_scores(FakeEngine(), random_image(1, 50, 50), tile))
+
+
+def test_an_image_without_pixels_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no pixels"):
+        next(predict_scores(FakeEngine(), np.zeros((1, 0, 50), np.float32)))
+
+
+def test_an_output_of_another_shape_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"out has shape \(1, 9, 9\): give .* shape \(1, 5, 5\)"):
+        next(predict_scores(FakeEngine(), random_image(1, 5, 5), out=random_image(1, 9, 9)))
