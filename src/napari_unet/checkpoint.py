@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from napari_unet.library import KEY, SUFFIX, Card, check_path, find_model, read_card
+from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
 from napari_unet.model import UNet
 
 Tensors = Mapping[str, Tensor]
@@ -42,28 +40,27 @@ class Checkpoint:
         return cls(replace(card, network=network.config), state)
 
     def build(self) -> UNet:
-        """Return the network, ready for prediction.
+        """Return the network in float32 with a copy of the weights, ready for prediction.
 
         Raises
         ------
         ValueError
             If the weights are not those of the network that the card describes.
         """
-        network = UNet(self.card.network)
-        try:
-            network.load_state_dict(dict(self.weights))
-        except RuntimeError as error:
-            raise ValueError(
-                f"The weights do not fit the network that the file describes: {error}"
-            ) from error
+        with torch.device("meta"):  # no random weights are drawn only to be replaced
+            network = UNet(self.card.network)
+        _check_fit(network.state_dict(), self.weights)
+        network.to_empty(device="cpu").load_state_dict(dict(self.weights))
         return network.eval()
 
     def half(self) -> Checkpoint:
-        """Return it with weights in half precision, for a file of half the size."""
-        return replace(
-            self,
-            weights={k: v.half() if v.is_floating_point() else v for k, v in self.weights.items()},
-        )
+        """Return it with the kernels in half precision, for a file of half the size.
+
+        Vectors (biases, batch statistics) stay as they are: they are small, and a variance can
+        exceed what half precision holds.
+        """
+        halves = {k: v.half() if v.ndim > 1 else v for k, v in self.weights.items()}
+        return replace(self, weights=halves)
 
     def save(self, path: str | Path) -> Path:
         """Write to a temporary file, then rename: `path` is complete or untouched.
@@ -83,7 +80,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, model: str | Path) -> Checkpoint:
-        """Read a checkpoint by a model's name or its path.
+        """Read a checkpoint by a model's name or its path; its weights become float32.
 
         Raises
         ------
@@ -93,7 +90,18 @@ class Checkpoint:
         path = find_model(model)
         card = read_card(path)
         weights = read_tensors(path)
-        return cls(card, {k: v.float() if v.dtype == torch.half else v for k, v in weights.items()})
+        return cls(card, {k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+
+
+def _check_fit(network: Tensors, weights: Tensors) -> None:
+    wanted, found = ({k: tuple(v.shape) for k, v in part.items()} for part in (network, weights))
+    for name in (*wanted, *found):
+        if wanted.get(name) != found.get(name):
+            raise ValueError(
+                "The weights do not fit the network that the file describes:"
+                f" {name} is {found.get(name, 'missing')} and should be"
+                f" {wanted.get(name, 'absent')}; copy or download the file again."
+            )
 
 
 def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
@@ -104,41 +112,36 @@ def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str]) -> Non
     OSError
         If the folder cannot be written to or the disk is full.
     """
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
-        os.close(handle)
-        temporary = Path(name)
-        save_file(dict(tensors), temporary, metadata)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp keeps files to their owner
-        temporary.replace(path)
+        _write_and_rename(path, tensors, metadata)
     except (OSError, SafetensorError) as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise OSError(
             f"The model could not be written to {path}: {error}. Free some space or choose"
             " another folder."
         ) from error
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _write_and_rename(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
+    temporary = path.with_name(f".{path.stem}-{token_hex(4)}.part")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(dict(tensors), temporary, metadata)
+        temporary.chmod(mode)  # safetensors keeps its files to their owner
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read the tensors of a ``.safetensors`` file.
+    """Read the tensors of a ``.safetensors`` file into memory.
 
     Raises
     ------
     FileNotFoundError, ValueError
         If there is none or it is damaged.
     """
-    path = check_path(path)
-    try:
-        tensors: dict[str, Any] = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}. Copy it again.") from error
-    return tensors
+    read_metadata(path)  # has the sentence for a file that cannot be read
+    # Copies: what is loaded stays mapped, and Windows does not replace a mapped file.
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}

@@ -7,7 +7,8 @@ the checkpoint (:func:`dataclasses.asdict`). Nothing in this module imports nump
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from math import inf
+from typing import Any, Literal, Self, get_args
 
 Padding = Literal["valid", "same"]
 Optimizer = Literal["adamw", "sgd"]
@@ -18,6 +19,13 @@ def _require(condition: bool, name: str, value: object, remedy: str) -> None:
     """Raise a ValueError that names the field, its value and the way out."""
     if not condition:
         raise ValueError(f"{name} = {value!r} is not possible: {remedy}.")
+
+
+def _require_lengths(record: object, *names: str) -> None:
+    """Raise a ValueError unless each field is a length, or None."""
+    for name in names:
+        value = getattr(record, name)
+        _require(value is None or 0 < value < inf, name, value, "use a positive number")
 
 
 class _Record:
@@ -50,10 +58,8 @@ class UNetConfig(_Record):
 
     Parameters
     ----------
-    in_channels : int
-        Channels of the input image.
-    out_channels : int
-        Channels of the output scores.
+    in_channels, out_channels : int
+        Channels of the input image and of the output scores.
     base_channels : int
         Feature channels of the first level; each level below has twice as many.
     depth : int
@@ -80,9 +86,8 @@ class UNetConfig(_Record):
             value = getattr(self, name)
             _require(value >= 1, name, value, "use 1 or more")
         _require(1 <= self.depth <= 8, "depth", self.depth, "use 1 to 8 levels")
-        _require(
-            self.padding in ("valid", "same"), "padding", self.padding, "use 'valid' or 'same'"
-        )
+        paddings = get_args(Padding)
+        _require(self.padding in paddings, "padding", self.padding, "use 'valid' or 'same'")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "use a value from 0 to below 1")
 
     @property
@@ -95,8 +100,7 @@ class UNetConfig(_Record):
         """Pixels read before the first written one, on each axis.
 
         Two 3x3 convolutions a level cost 6 * 2**depth - 4 pixels a side (92 for depth 4). With
-        padded convolutions the dependence reaches 2 pixels further, through whole poolings, and
-        the halo is rounded to the pooling grid: 6 * 2**depth (96 for depth 4).
+        padded convolutions the halo is rounded to the pooling grid: 6 * 2**depth (96 for depth 4).
         """
         reach = 6 * self.alignment
         return reach - 4 if self.padding == "valid" else reach
@@ -119,19 +123,18 @@ class UNetConfig(_Record):
             If no output comes of that size; the message names the nearest valid sizes.
         """
         if not self.is_valid_size(size):
-            below, above = self.nearest_valid_sizes(size)
-            either = f"{below} or {above}" if below else f"{above}"
+            nearest = " or ".join(str(n) for n in self.nearest_valid_sizes(size) if n)
+            less = " less 4" if self.padding == "valid" else ""
             raise ValueError(
-                f"An input of {size} pixels does not fit this network: use {either}"
-                f" (any multiple of {self.alignment}"
-                + (" less 4)." if self.padding == "valid" else ").")
+                f"An input of {size} pixels does not fit this network: use {nearest} (the multiples"
+                f" of {self.alignment}{less}, from {self.smallest_size} on)."
             )
         return size - 2 * self.halo if self.padding == "valid" else size
 
     @property
     def smallest_size(self) -> int:
         """Smallest input length that has an output."""
-        return 12 * self.alignment - 4 if self.padding == "valid" else self.alignment
+        return 2 * self.halo + min(self.alignment, 4) if self.padding == "valid" else self.alignment
 
     def is_valid_size(self, size: int) -> bool:
         """Say whether an input of that length passes through the network."""
@@ -205,15 +208,9 @@ class Preprocessing(_Record):
 
     def __post_init__(self) -> None:
         _require(self.channels >= 1, "channels", self.channels, "use 1 or more")
-        _require(
-            0 <= self.low < self.high <= 100,
-            "low, high",
-            (self.low, self.high),
-            "use percentiles with 0 <= low < high <= 100",
-        )
-        for name in ("diameter", "pixel_size"):
-            value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "use a positive number")
+        ordered = 0 <= self.low < self.high <= 100
+        _require(ordered, "low, high", (self.low, self.high), "use 0 <= low < high <= 100")
+        _require_lengths(self, "diameter", "pixel_size")
 
 
 @dataclass(frozen=True)
@@ -256,16 +253,13 @@ class SegmentConfig:
     remove_border: bool = False
 
     def __post_init__(self) -> None:
-        devices = ("auto", "cpu", "cuda", "mps")
+        devices = get_args(Device)
         _require(self.device in devices, "device", self.device, f"use one of {', '.join(devices)}")
-        for name in ("diameter", "pixel_size"):
-            value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "use a positive number")
-        if self.diameter is not None and self.pixel_size is not None:
-            raise ValueError(
-                f"diameter = {self.diameter} and pixel_size = {self.pixel_size} both set the "
-                "scale: give one of them."
-            )
+        _require_lengths(self, "diameter", "pixel_size")
+        chosen = self.channel is None or (isinstance(self.channel, tuple) and self.channel != ())
+        _require(chosen, "channel", self.channel, "use a tuple of numbers from 0, such as (0,)")
+        sizes = (self.diameter, self.pixel_size)
+        _require(None in sizes, "diameter, pixel_size", sizes, "both set the scale; give one")
         _require(self.tile is None or self.tile >= 1, "tile", self.tile, "use 1 pixel or more")
         _require(0 < self.threshold < 1, "threshold", self.threshold, "use a value between 0 and 1")
         _require(self.min_size >= 0, "min_size", self.min_size, "use 0 or more pixels")
@@ -360,9 +354,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "standard": Recipe(
-        UNetConfig(
-            out_channels=3, base_channels=32, padding="same", batch_norm=True, dropout=0.0
-        ),
+        UNetConfig(out_channels=3, base_channels=32, padding="same", batch_norm=True, dropout=0.0),
         Target(extras=("distance",)),
         TrainConfig(),
     ),
@@ -385,10 +377,8 @@ class TrainProgress:
         Steps done.
     fraction : float
         Share of the budget used, in [0, 1].
-    loss : float
-        Weighted training loss of the step.
-    learning_rate : float
-        Its learning rate.
+    loss, learning_rate : float
+        Weighted training loss of the step, and its learning rate.
     seconds : float
         Time since the start of this run.
     validation : dict of str to float

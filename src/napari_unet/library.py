@@ -44,6 +44,11 @@ class Card:
     provenance: dict[str, Any] = field(default_factory=dict)
     architecture: str = "unet"
 
+    def __post_init__(self) -> None:
+        _require_same("outputs", self.network.out_channels, "target", self.target.channels)
+        rule = self.preprocessing
+        _require_same("inputs", self.network.in_channels, "preprocessing", rule.channels)
+
     def to_json(self) -> str:
         """Write for the metadata of a checkpoint."""
         return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
@@ -57,17 +62,33 @@ class Card:
         ValueError
             If it was written by a newer version, or is damaged.
         """
-        values = json.loads(text)
-        if values.get("format") != FORMAT or values.get("architecture") != "unet":
+        try:
+            return cls._from_values(json.loads(text))
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"its format {values.get('format')} (architecture"
-                f" {values.get('architecture')!r}) is not known here: update napari-unet"
+                f"Its description is damaged ({error!r}): copy or download the file again."
+            ) from error
+
+    @classmethod
+    def _from_values(cls, values: dict[str, Any]) -> Card:
+        if values["format"] != FORMAT or values["architecture"] != "unet":
+            raise ValueError(
+                f"Its format {values['format']} (architecture {values['architecture']!r}) is not"
+                " known here: update napari-unet."
             )
         return cls(
             UNetConfig.from_dict(values["network"]),
             Target.from_dict(values["target"]),
             Preprocessing.from_dict(values["preprocessing"]),
-            values["provenance"],
+            dict(values["provenance"]),
+        )
+
+
+def _require_same(ends: str, network: int, part: str, number: int) -> None:
+    if network != number:
+        raise ValueError(
+            f"The network's {ends} ({network}) do not fit its {part} ({number}): give both the"
+            " same number of channels."
         )
 
 
@@ -82,13 +103,14 @@ def read_card(path: str | Path) -> Card:
         If it is a pickle, damaged, or not a checkpoint of this package.
     """
     metadata = read_metadata(path)
+    if KEY not in metadata:
+        raise ValueError(
+            f"{path} holds no napari-unet model: choose a file that napari-unet wrote."
+        )
     try:
         return Card.from_json(metadata[KEY])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = "it holds no napari-unet model" if KEY not in metadata else error
-        raise ValueError(
-            f"{path} cannot be used as a model: {reason}. Choose a file that napari-unet wrote."
-        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be used as a model. {error}") from error
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -124,7 +146,8 @@ def check_path(path: str | Path) -> Path:
             " they are opened. Use a .safetensors file written by napari-unet."
         )
     if not path.is_file():
-        raise FileNotFoundError(f"The model {path} does not exist; check its path.")
+        fault = "is a folder" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"The model {path} {fault}: check its path.")
     if path.suffix.lower() != SUFFIX:
         raise ValueError(f"{path} is not a model: its name has to end in {SUFFIX}.")
     return path

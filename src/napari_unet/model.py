@@ -28,18 +28,27 @@ class DoubleConv(nn.Sequential):
         super().__init__(*layers)
 
 
+class CopyAndCrop(nn.Module):
+    """Skip connection: the middle of the contracting path's features beside the upsampled ones."""
+
+    def forward(self, skip: Tensor, x: Tensor) -> Tensor:
+        """Join `skip` (B, C, H, W), cropped, and `x` (B, C, h, w) to (B, 2C, h, w)."""
+        return torch.cat((crop_to(skip, x), x), dim=1)
+
+
 class Expand(nn.Module):
     """One level of the expanding path: 2x2 up-convolution, skip connection, two convolutions."""
 
     def __init__(self, inputs: int, outputs: int, config: UNetConfig) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)
+        self.skip = CopyAndCrop()
         self.convs = DoubleConv(2 * outputs, outputs, config)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Upsample `x` (B, 2C, h, w), put the cropped `skip` beside it, and convolve."""
         x = self.up(x)  # (B, C, 2h, 2w)
-        x = torch.cat((crop_to(skip, x), x), dim=1)  # (B, 2C, 2h, 2w)
+        x = self.skip(skip, x)  # (B, 2C, 2h, 2w)
         y: Tensor = self.convs(x)
         return y
 
@@ -75,9 +84,7 @@ class UNet(nn.Module):
         )
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout2d(config.dropout)
-        self.expand = nn.ModuleList(
-            Expand(a, b, config) for a, b in pairwise(reversed(widths))
-        )
+        self.expand = nn.ModuleList(Expand(a, b, config) for a, b in pairwise(reversed(widths)))
         self.output = nn.Conv2d(widths[0], config.out_channels, 1)
         self.apply(initialise)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, isqrt, prod
+from functools import reduce
+from math import ceil, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -17,19 +18,25 @@ from skimage.transform import resize
 
 from napari_unet.config import Preprocessing
 
+Floats = NDArray[np.floating]
 Array = Any
 """An array or something like it (memory-mapped, dask, zarr): shape, dtype and slicing."""
 
 SAMPLE_PIXELS = 2**22
 """Percentiles are exact up to so many pixels and taken on a regular grid of as many beyond."""
+SAMPLE_PLANES = 16
+"""Planes of a large stack that the grid covers, at least."""
 
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 BRIGHT_FIELD = 0.4
 """Where, between the low and the high percentile, a median is that of a bright background.
 
 Of the 615 training images of the bundled model, all 107 bright-field colour images and all 16
 bright gray ones lie at or above it.
 """
+
+ZOOM_LIMIT = 32.0
+"""An object size that asks for more is a slip, as of nanometres taken for micrometres."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,16 @@ class Planes:
     @property
     def leading(self) -> tuple[int, ...]:
         """Lengths of the axes that are walked."""
-        return tuple(
-            n for n, a in zip(self.data.shape, self.axes, strict=True) if a not in "CSYX"
-        )
+        return tuple(n for n, a in self._lengths if a not in "CSYX")
+
+    @property
+    def available(self) -> int:
+        """Number of channels, before any are chosen."""
+        return prod(n for n, a in self._lengths if a in "CS")
+
+    @property
+    def _lengths(self) -> Iterator[tuple[int, str]]:
+        return zip(self.data.shape, self.axes, strict=True)
 
     @property
     def plane_shape(self) -> tuple[int, int]:
@@ -66,8 +80,8 @@ class Planes:
 
     @property
     def is_colour(self) -> bool:
-        """Whether a plane is a colour picture of which no channel was chosen."""
-        return "S" in self.axes and self.channels is None
+        """Whether a plane is an RGB or RGBA picture of which no channel was chosen."""
+        return "S" in self.axes and self.channels is None and self.available in (3, 4)
 
     def __len__(self) -> int:
         return prod(self.leading)
@@ -90,8 +104,8 @@ class Planes:
 def guess_axes(shape: tuple[int, ...], channel: tuple[int, ...] | None = None) -> str:
     """Name the axes of an array that comes without names.
 
-    The last axis holds colours if it is 3 or 4 long (and not an image's width); the axis before Y
-    holds channels if a channel is asked for; further ones are walked plane by plane.
+    The last axis holds colours if it is 1, 3 or 4 long (and not an image's width); the axis before
+    Y holds channels if a channel is asked for; further ones are walked plane by plane.
 
     Raises
     ------
@@ -103,7 +117,7 @@ def guess_axes(shape: tuple[int, ...], channel: tuple[int, ...] | None = None) -
             f"An image of shape {shape} has no height and width: give an array of 2 dimensions"
             " or more."
         )
-    colour = len(shape) > 2 and shape[-1] in (3, 4) and shape[-2] > 4
+    colour = len(shape) > 2 and shape[-1] in (1, 3, 4) and shape[-2] > 4
     planar = "YXS" if colour else "YX"
     leading = len(shape) - len(planar)
     with_channels = channel is not None and not colour and leading > 0
@@ -125,7 +139,7 @@ def as_planes(
     rule : Preprocessing
         What the network takes.
     axes : str or None
-        A letter per dimension; None: guessed from the shape.
+        A letter per dimension; None: guessed from the shape (see :func:`guess_axes`).
     channel : tuple of int or None
         Channels to use, counted from 0.
 
@@ -140,7 +154,8 @@ def as_planes(
             f"An image of type {data.dtype} cannot be segmented: convert it to real numbers"
             " (for complex data, take the magnitude)."
         )
-    axes = axes.upper() if axes else guess_axes(data.shape, channel)
+    asked = tuple(range(rule.channels)) if channel is None and rule.channels > 1 else channel
+    axes = axes.upper() if axes else guess_axes(data.shape, asked)
     if len(axes) != data.ndim or any(axes.count(a) != 1 for a in "YX"):
         raise ValueError(
             f"axes = {axes!r} do not fit an image of shape {data.shape}: give one letter a"
@@ -154,22 +169,24 @@ def as_planes(
 
 
 def _check_channels(planes: Planes, rule: Preprocessing) -> None:
-    available = prod(
-        n for n, a in zip(planes.data.shape, planes.axes, strict=True) if a in "CS"
-    )
-    wanted = planes.channels
-    if wanted is not None:
-        for c in wanted:
-            if not 0 <= c < available:
-                raise ValueError(
-                    f"channel = {c} does not exist: the image has {available}, counted from 0."
-                )
-    used = len(wanted) if wanted is not None else available
-    if used == rule.channels or (rule.channels == 1 and planes.is_colour and used in (3, 4)):
+    available, chosen = planes.available, planes.channels
+    for c in chosen or ():
+        if not 0 <= c < available:
+            raise ValueError(
+                f"channel = {c} does not exist: the image of shape {planes.data.shape} and axes"
+                f" {planes.axes} has {available}, counted from 0."
+            )
+    used = available if chosen is None else len(chosen)
+    if used == rule.channels or (rule.channels == 1 and planes.is_colour):
         return
+    remedy = (
+        f"choose {rule.channels} of {available} with channel (--channel), counted from 0"
+        if available >= rule.channels
+        else "name the axis of its channels C in axes, or use another model"
+    )
     raise ValueError(
-        f"The model takes {rule.channels} channel{'s' * (rule.channels > 1)} and the image has"
-        f" {used}: choose {rule.channels} of them with channel (--channel), counted from 0."
+        f"The model takes {rule.channels} channel{'s' * (rule.channels > 1)} and the image of"
+        f" shape {planes.data.shape} and axes {planes.axes} gives {used}: {remedy}."
     )
 
 
@@ -197,16 +214,18 @@ class Normalisation:
 
         Values that are not finite become the low end, which is background.
         """
-        plane = _as_channels(plane, self.mix)
-        low = np.array(self.low, np.float32)[:, None, None]
-        span = np.array(self.high, np.float32)[:, None, None] - low
-        plane -= low
-        # A constant image has no span; it becomes 0 everywhere, so no objects are found.
-        plane *= np.divide(1, span, out=np.zeros_like(span), where=span > 0)
+        values = _as_channels(plane, self.mix)
+        low = np.array(self.low, values.dtype)[:, None, None]
+        span = np.array(self.high, values.dtype)[:, None, None] - low
+        with np.errstate(over="ignore", invalid="ignore"):
+            values -= low
+            # A constant image has no span; it becomes 0 everywhere, so no objects are found.
+            values *= np.divide(1, span, out=np.zeros_like(span), where=span > 0)
+            pixels: NDArray[np.float32] = values.astype(np.float32, copy=False)
         if self.invert:
-            np.subtract(1, plane, out=plane)
-        np.nan_to_num(plane, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return plane
+            np.subtract(1, pixels, out=pixels)
+        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return pixels
 
 
 def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
@@ -224,47 +243,53 @@ def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
     Colours are first reduced to luminance. On a bright background, where objects absorb light, the
     red sample is used instead: hematoxylin absorbs red and eosin does not, so nuclei stand out.
     """
-    if rule.channels == 1 and planes.is_colour:
-        luminance = (*LUMINANCE.tolist(), 0.0)[: planes[0].shape[0]]
-        normalisation = _measure(planes, rule, luminance)
-        if not normalisation.invert:
-            return normalisation
-        return _measure(planes, rule, (1.0, *[0.0] * (len(luminance) - 1)))
-    return _measure(planes, rule, None)
+    if rule.channels > 1 or not planes.is_colour:
+        return _measure(planes, rule, None)
+    rest = (0.0,) * (planes.available - 3)  # opacity does not count
+    normalisation = _measure(planes, rule, LUMINANCE + rest)
+    return _measure(planes, rule, (1.0, 0.0, 0.0, *rest)) if normalisation.invert else normalisation
 
 
 def _measure(planes: Planes, rule: Preprocessing, mix: tuple[float, ...] | None) -> Normalisation:
-    values = _sample(planes, mix)  # (C, N)
-    low, median, high = (
-        np.array([np.percentile(v, q) if v.size else 0.0 for v in values])
-        for q in (rule.low, 50.0, rule.high)
-    )
-    # A few bright objects in an empty image can all lie above the high percentile.
-    flat = low == high
-    high[flat] = [values[c].max(initial=0.0) for c in np.flatnonzero(flat)]
-    low[flat] = [values[c].min(initial=0.0) for c in np.flatnonzero(flat)]
-    bright = bool(np.all(median - low > BRIGHT_FIELD * (high - low)))
-    return Normalisation(
-        tuple(low.tolist()), tuple(high.tolist()), mix, invert=rule.invert_bright and bright
-    )
+    ranges = [_range(values, rule) for values in _sample(planes, mix)]
+    bright = all(median - low > BRIGHT_FIELD * (high - low) for low, median, high in ranges)
+    lows, _, highs = zip(*ranges, strict=True)
+    return Normalisation(lows, highs, mix, invert=rule.invert_bright and bright)
 
 
-def _sample(planes: Planes, mix: tuple[float, ...] | None) -> list[NDArray[np.float32]]:
-    """Gather finite values of each channel, from at most `SAMPLE_PIXELS` pixels or so."""
-    count = min(len(planes), 16)
-    indices = np.unique(np.linspace(0, len(planes) - 1, count).round().astype(int))
-    step = max(1, ceil(isqrt(count * prod(planes.plane_shape) - 1) / isqrt(SAMPLE_PIXELS)))
+def _range(values: Floats, rule: Preprocessing) -> tuple[float, float, float]:
+    """Return the low percentile, the median and the high percentile of a channel."""
+    if not values.size:
+        return 0.0, 0.0, 0.0
+    low, median, high = np.percentile(values, (rule.low, 50, rule.high)).tolist()
+    if low == high:  # a few bright objects in an empty image can all lie above the percentile
+        low, high = float(values.min()), float(values.max())
+    return low, median, high
+
+
+def _sample(planes: Planes, mix: tuple[float, ...] | None) -> list[Floats]:
+    """Gather the finite values of each channel, at most `SAMPLE_PIXELS` or so."""
+    size = prod(planes.plane_shape)
+    count = min(len(planes), max(SAMPLE_PLANES, SAMPLE_PIXELS // size))
+    step = max(1, ceil(sqrt(count * size / SAMPLE_PIXELS)))
+    indices = np.linspace(0, len(planes) - 1, count).round().astype(int)
     parts = [_as_channels(planes[i][:, ::step, ::step], mix) for i in indices]
     values = np.concatenate([p.reshape(p.shape[0], -1) for p in parts], axis=1)
     return [v[np.isfinite(v)] for v in values]
 
 
-def _as_channels(plane: Array, mix: tuple[float, ...] | None) -> NDArray[np.float32]:
-    """Read a plane (C, Y, X) as a new float32 array, its colours reduced if asked."""
-    values = np.array(plane, np.float32)
+def _as_channels(plane: Array, mix: tuple[float, ...] | None) -> Floats:
+    """Read a plane (C, Y, X) as a new floating array, its colours reduced if asked.
+
+    float32, or float64 for types that float32 cannot hold (uint32, float64): a small range far
+    from zero keeps its steps.
+    """
+    values: Floats = np.array(plane, np.result_type(plane.dtype, np.float32))
     if mix is None:
         return values
-    return np.tensordot(np.array(mix, np.float32), values, axes=1)[None]  # (1, Y, X)
+    # Not as a matrix product, whose rounding depends on the size of the part.
+    mixed: Floats = reduce(np.add, (w * v for w, v in zip(mix, values, strict=True) if w))
+    return mixed[None]
 
 
 def zoom_factor(
@@ -284,7 +309,7 @@ def zoom_factor(
     Raises
     ------
     ValueError
-        If a diameter is given and the model does not state its own.
+        If a diameter is given and the model does not state its own, or the factor is absurd.
     """
     if diameter is not None:
         if rule.diameter is None:
@@ -292,10 +317,19 @@ def zoom_factor(
                 f"diameter = {diameter} cannot be used: the model does not state the object"
                 " diameter it was trained at; leave the diameter out."
             )
-        return rule.diameter / diameter
+        return _checked_zoom("diameter", diameter, rule.diameter / diameter)
     if pixel_size is not None and rule.pixel_size is not None:
-        return pixel_size / rule.pixel_size
+        return _checked_zoom("pixel_size", pixel_size, pixel_size / rule.pixel_size)
     return 1.0
+
+
+def _checked_zoom(name: str, value: float, zoom: float) -> float:
+    if not 1 / ZOOM_LIMIT <= zoom <= ZOOM_LIMIT:
+        raise ValueError(
+            f"{name} = {value} would resize the image by {zoom:.3g} to fit the model: check it and"
+            " its unit (a diameter is in pixels, a pixel size in micrometres)."
+        )
+    return zoom
 
 
 def rescale(plane: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:

@@ -188,9 +188,9 @@ def segment_steps(
             kept.append(scores)
         if stopped:
             break
-    # Planes that a stop left out have no scores; one read-only zero stands for all of theirs.
-    rest = len(planes) - len(kept) if keep_scores else 0
-    kept += [np.broadcast_to(np.float32(0), kept[0].shape)] * rest
+    if keep_scores:
+        # Planes that a stop left out have no scores; one read-only zero stands for all of theirs.
+        kept += [np.broadcast_to(np.float32(0), kept[0].shape)] * (len(planes) - len(kept))
     return Segmentation(labels, tuple(kept), card.target, zoom)
 
 

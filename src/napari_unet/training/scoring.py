@@ -14,7 +14,7 @@ from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
 from napari_unet.instances import label_scores
-from napari_unet.metrics import match
+from napari_unet.metrics import iou, match
 from napari_unet.model import UNet, crop_to
 from napari_unet.patches import Example
 from napari_unet.prediction import predict_scores, run_to_end
@@ -57,35 +57,28 @@ def validate(
     Returns
     -------
     dict
-        "loss" (cross-entropy with weights), "iou" of the foreground, "ap50" (average precision of
-        objects at IoU 0.5, pooled), over annotated pixels.
+        "loss" (cross-entropy times weights), "iou" (of the foreground) and "ap50" (average
+        precision of objects at IoU 0.5), over annotated pixels; means over the examples, so that
+        one large image does not outvote the others.
     """
     engine = TorchEngine(network, network.config, target, device, precision="float32")
-    entropy = counted = overlap = union = 0.0
-    tp = fp = fn = 0
-    for example in examples:
-        scores = run_to_end(predict_scores(engine, example.image))
-        classes = example.target[0].astype(np.intp)
-        chosen = np.take_along_axis(scores, classes[None], axis=0)[0]
-        entropy -= float((example.weights * np.log(np.maximum(chosen, 1e-7))).sum())
-        counts = example.weights > 0
-        counted += counts.sum()
-        foreground = 1 - scores[0]
-        truth, found = (example.labels > 0) & counts, (foreground >= 0.5) & counts
-        overlap, union = overlap + (truth & found).sum(), union + (truth | found).sum()
-        matching = match(_label(scores, target), example.labels, 0.5)
-        tp, fp, fn = tp + matching.tp, fp + matching.fp, fn + matching.fn
-    return {
-        "loss": entropy / max(counted, 1),
-        "iou": float(overlap / union) if union else 1.0,
-        "ap50": tp / (tp + fp + fn) if tp + fp + fn else 1.0,
-    }
+    rows = [_score(run_to_end(predict_scores(engine, e.image)), e, target) for e in examples]
+    means = np.mean(rows, axis=0)
+    return dict(zip(("loss", "iou", "ap50"), means.tolist(), strict=True))
 
 
-def _label(scores: NDArray[np.float32], target: Target) -> NDArray[np.int32]:
-    classes = len(target.classes)
-    distance = scores[classes] if "distance" in target.extras else None
-    return label_scores(1 - scores[0], distance)
+def _score(
+    scores: NDArray[np.float32], example: Example, target: Target
+) -> tuple[float, float, float]:
+    chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
+    entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
+    distance = scores[len(target.classes)] if "distance" in target.extras else None
+    labels = label_scores(1 - scores[0], distance)
+    return (
+        float(entropy) / max(np.count_nonzero(example.weights), 1),
+        iou(labels, example.labels),
+        match(labels, example.labels, 0.5).ap,
+    )
 
 
 def merit(scores: dict[str, float]) -> float:

@@ -1,0 +1,81 @@
+"""Segment a sample image and show it in napari, or write it where there is no display."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_unet.cli.flags import add_fields, given
+from napari_unet.cli.segment import FLAGS
+from napari_unet.cli.terminal import tell, warn
+from napari_unet.config import SegmentConfig
+from napari_unet.samples import DEMO, SAMPLES, load_sample
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``napari-unet demo`` takes."""
+    parser.add_argument(
+        "--sample", choices=tuple(SAMPLES), default=DEMO, help=f"the image (default: {DEMO})"
+    )
+    parser.add_argument(
+        "--headless", action="store_true", help="write demo_labels.tif and demo_overlay.png"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="where to write them"
+    )
+    add_fields(parser, SegmentConfig, {name: FLAGS[name] for name in ("model", "device")})
+
+
+def run(arguments: argparse.Namespace) -> bool:
+    """Segment the sample; show it where there is a display, else write it."""
+    config = SegmentConfig(**given(arguments, SegmentConfig))
+    sample = SAMPLES[arguments.sample]
+    image = load_sample(sample.name)
+    # torch before Qt: on Windows its libraries do not load after Qt's (pytorch issue 166628).
+    from napari_unet.segmentation import segment
+
+    start = time.monotonic()
+    labels = segment(image, config.model, axes=sample.axes, device=config.device)
+    seconds = time.monotonic() - start
+    planes = labels.reshape(-1, *labels.shape[-2:])
+    objects = sum(int(plane.max()) for plane in planes)
+    tell(f"{sample.title}: {objects} objects in {seconds:.1f} s")
+    if arguments.headless or not _has_display():
+        return _write(arguments.output, image, labels)
+    try:
+        from napari_unet._qt.demo import show
+    except ImportError as error:
+        warn(f"napari's window is not available ({error}); pip install 'napari[all]'.")
+        return _write(arguments.output, image, labels)
+    show(image, labels, sample.name)
+    return True
+
+
+def _write(folder: Path, image: NDArray[Any], labels: NDArray[np.int32]) -> bool:
+    """Write the labels, and their outlines over the image (of a stack, its middle plane)."""
+    from napari_unet.images import write_labels, write_overlay
+
+    folder.mkdir(parents=True, exist_ok=True)
+    middle = len(labels) // 2 if labels.ndim > 2 else ...
+    paths = (
+        write_labels(folder / "demo_labels.tif", labels),
+        write_overlay(folder / "demo_overlay.png", image[middle], labels[middle]),
+    )
+    for path in paths:
+        tell(str(path.resolve()))
+    return True
+
+
+def _has_display() -> bool:
+    """Say whether a window can be opened; Windows and macOS are taken to have a display."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,121 @@
+"""Annotated images to training patches; what is held out is held out."""
+
+import numpy as np
+import pytest
+
+from napari_unet.config import Preprocessing, Target
+from napari_unet.patches import Example, hold_out, prepare, sample_windows
+from napari_unet.weightmap import distance_target, training_target
+
+RULE, TARGET = Preprocessing(), Target(extras=("distance",))
+
+
+def annotated(size: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Two touching squares on a dark background."""
+    labels = np.zeros((size, size), np.int32)
+    labels[8:20, 8:20], labels[8:20, 20:32] = 1, 2
+    return (labels > 0) * 200.0 + np.arange(size), labels
+
+
+def test_example_holds_the_image_its_target_and_the_weight_map():
+    image, labels = annotated()
+    (example,) = prepare(image, labels, RULE, TARGET, w0=7, sigma=3)
+    classes, weights = training_target(labels, 7, 3)
+    np.testing.assert_array_equal(example.target[0], classes)
+    np.testing.assert_array_equal(example.target[1], distance_target(labels))
+    np.testing.assert_array_equal(example.weights, weights)
+    assert example.image.shape == (1, 40, 40)
+    assert example.image.dtype == example.weights.dtype == np.float32
+
+
+def test_planes_without_annotation_are_left_out():
+    image, labels = annotated()
+    stack = np.stack([image] * 3)
+    annotation = np.stack([labels, np.full_like(labels, -1), np.zeros_like(labels)])
+    examples = prepare(stack, annotation, RULE, TARGET)
+    assert len(examples) == 2
+    assert examples[1].labels.max() == 0
+
+
+def test_shapes_must_agree():
+    image, labels = annotated()
+    with pytest.raises(ValueError, match=r"\(40, 39\) is not the image's \(40, 40\)"):
+        prepare(image, labels[:, :-1], RULE, TARGET)
+
+
+def test_windows_are_drawn_from_annotated_places():
+    """A single annotated pixel in a corner is in every window."""
+    image, labels = annotated(200)
+    labels[...] = -1
+    labels[3, 5] = 1
+    (example,) = prepare(image, labels, RULE, TARGET)
+    batch = sample_windows([example], 60, 20, np.random.default_rng(0))
+    assert batch.image.shape == (20, 1, 60, 60)
+    assert (batch.weights.amax((1, 2, 3)) > 0).all()
+
+
+def test_windows_lie_inside_a_large_image_but_for_their_margin():
+    ramp = np.tile(np.arange(300, dtype=np.float32), (300, 1))
+    example = Example(ramp[None], ramp[None], np.ones_like(ramp), np.ones((300, 300), np.int32))
+    batch = sample_windows([example], 90, 50, np.random.default_rng(1))
+    patch = batch.image[:, 0, :, 15:75]  # two thirds of the window
+    assert ((patch[..., 1:] - patch[..., :-1]) == 1).all()  # a mirrored ramp would fall
+
+
+def test_windows_of_images_smaller_than_they_are_mirrored():
+    image, labels = annotated()
+    (example,) = prepare(image, labels, RULE, TARGET)
+    batch = sample_windows([example], 100, 2, np.random.default_rng(0))
+    assert batch.image.shape == (2, 1, 100, 100)
+    assert (batch.weights > 0).all()
+
+
+def test_windows_follow_the_probabilities_and_the_seed():
+    image, labels = annotated()
+    (dark,) = prepare(image, labels * 0, RULE, TARGET)
+    (bright,) = prepare(image, labels * 0 + 1, RULE, TARGET)
+    chance = np.array([0.0, 1.0])
+    batch = sample_windows([dark, bright], 20, 8, np.random.default_rng(0), chance)
+    assert (batch.target[:, 0] == 1).all()
+    first, again = (
+        sample_windows([dark, bright], 20, 8, np.random.default_rng(5)).image for _ in range(2)
+    )
+    assert (first == again).all()
+
+
+@pytest.mark.parametrize(("count", "fraction", "held"), [(2, 0.1, 1), (2, 0.9, 1), (10, 0.2, 2)])
+def test_whole_images_are_held_out(count: int, fraction: float, held: int):
+    image, labels = annotated()
+    groups = [prepare(image, labels, RULE, TARGET) for _ in range(count)]
+    training, validation = hold_out(groups, fraction, np.random.default_rng(0))
+    assert len(validation) == held
+    assert {id(e) for e in training} | {id(e) for e in validation} == {id(g[0]) for g in groups}
+    assert len(training) == count - held
+
+
+def test_planes_of_one_stack_stay_together():
+    image, labels = annotated()
+    groups = [prepare(np.stack([image] * 3), np.stack([labels] * 3), RULE, TARGET) for _ in "ab"]
+    training, validation = hold_out(groups, 0.5, np.random.default_rng(0))
+    assert len(training) == len(validation) == 3
+    assert {id(e) for e in validation} in ({id(e) for e in g} for g in groups)
+
+
+def test_of_a_single_image_a_block_is_held_out():
+    image, labels = annotated()
+    group = prepare(image[:30], labels[:30], RULE, TARGET)
+    (training,), (validation,) = hold_out([group], 0.25, np.random.default_rng(0))
+    assert training.labels.shape == (30, 30)
+    assert validation.labels.shape == (30, 10)
+    joined = np.concatenate([training.labels, validation.labels], axis=1)
+    np.testing.assert_array_equal(joined, group[0].labels)
+
+
+def test_the_block_parts_the_annotated_area_not_the_image():
+    image, labels = annotated()
+    labels = labels.copy()
+    labels[:, 16:] = -1
+    group = prepare(image, labels, RULE, TARGET)
+    (training,), (validation,) = hold_out([group], 0.5, np.random.default_rng(0))
+    counts = [(e.weights > 0).sum() for e in (training, validation)]
+    assert min(counts) > 0.4 * sum(counts)

@@ -1,0 +1,151 @@
+"""Image to labels, on a network that needs no training: its foreground is the bright pixels."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import napari_unet
+from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
+from napari_unet.engines import TorchEngine
+from napari_unet.library import Card
+from napari_unet.prediction import run_to_end
+from napari_unet.segmentation import segment_steps
+
+NETWORK = UNetConfig(base_channels=2, depth=1, padding="same")
+CARD = Card(NETWORK, Target(), Preprocessing(low=0, high=100, invert_bright=False, diameter=10.0))
+CONFIG = SegmentConfig(device="cpu", min_size=0)
+
+
+class Bright(torch.nn.Module):
+    """Foreground where the first channel is above a half."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logit = 100 * (x[:, :1] - 0.5)
+        return torch.cat((-logit, logit), dim=1)
+
+
+def segment(image, config=CONFIG, axes=None, card=CARD, **options):
+    engine = TorchEngine(Bright(), card.network, card.target, "cpu", precision="float32")
+    return run_to_end(segment_steps(image, engine, card, config, axes, **options))
+
+
+def squares(size: int = 60) -> np.ndarray:
+    image = np.zeros((size, size), np.uint8)
+    image[5:15, 5:15] = image[30:40, 20:30] = image[50:60, 50:60] = 200
+    return image
+
+
+def test_bright_squares_are_objects():
+    labels = segment(squares()).labels
+    assert labels.max() == 3
+    np.testing.assert_array_equal(labels > 0, squares() > 0)
+    assert labels.dtype == np.int32
+
+
+@pytest.mark.parametrize("tile", [16, 32, 1000])
+def test_labels_do_not_depend_on_the_tile(tile: int):
+    whole = segment(squares()).labels
+    np.testing.assert_array_equal(segment(squares(), replace(CONFIG, tile=tile)).labels, whole)
+
+
+def test_stacks_are_walked_and_numbered_plane_by_plane():
+    stack = np.stack([squares(), np.zeros_like(squares()), squares().T])
+    labels = segment(stack).labels
+    assert labels.shape == stack.shape
+    assert [plane.max() for plane in labels] == [3, 0, 3]
+
+
+def test_whole_stack_is_normalised_alike():
+    """A dim plane stays dim: statistics are of the stack, not of the plane."""
+    stack = np.stack([squares(), squares() // 5])
+    assert [plane.max() for plane in segment(stack).labels] == [3, 0]
+
+
+@pytest.mark.parametrize(("axes", "channel"), [("CYX", (1,)), ("YXC", (1,)), ("YXS", (1,))])
+def test_a_channel_is_chosen(axes: str, channel: tuple[int, ...]):
+    planes = [np.zeros_like(squares()), squares(), np.full_like(squares(), 7)]
+    image = np.stack(planes, axis=axes.index("C") if "C" in axes else -1)
+    labels = segment(image, replace(CONFIG, channel=channel), axes).labels
+    np.testing.assert_array_equal(labels > 0, squares() > 0)
+
+
+def test_too_many_channels_say_how_to_choose():
+    with pytest.raises(ValueError, match="--channel"):
+        segment(np.stack([squares()] * 2), axes="CYX")
+
+
+@pytest.mark.parametrize("diameter", [5.0, 20.0])
+def test_images_are_rescaled_in_and_labels_back(diameter: float):
+    image = np.repeat(np.repeat(squares(), 2, 0), 2, 1)
+    result = segment(image, replace(CONFIG, diameter=diameter), keep_scores=True)
+    assert result.scores[0].shape[1:] == (120 * 10 / diameter,) * 2
+    assert result.labels.shape == (120, 120)
+    assert result.labels.max() == 3
+    assert napari_unet_iou(result.labels, image) > 0.9
+
+
+def napari_unet_iou(labels: np.ndarray, image: np.ndarray) -> float:
+    from napari_unet.metrics import iou
+
+    return iou(labels, (image > 0).astype(int))
+
+
+def test_smallest_object_counts_image_pixels():
+    config = replace(CONFIG, diameter=5.0)  # network pixels are a quarter as large
+    assert segment(squares(), replace(config, min_size=90)).labels.max() == 3
+    assert segment(squares(), replace(config, min_size=150)).labels.max() == 0
+
+
+def test_relabelling_needs_no_network():
+    result = segment(squares(), keep_scores=True)
+    np.testing.assert_array_equal(result.relabel(CONFIG), result.labels)
+    assert result.relabel(replace(CONFIG, remove_border=True)).max() == 2
+    assert result.relabel(replace(CONFIG, min_size=101)).max() == 0
+    with pytest.raises(ValueError, match="keep_scores"):
+        segment(squares()).relabel(CONFIG)
+
+
+def test_stop_keeps_what_is_done():
+    stack = np.stack([squares()] * 3)
+    engine = TorchEngine(Bright(), NETWORK, Target(), "cpu", precision="float32")
+    config = replace(CONFIG, tile=32)
+    steps = segment_steps(stack, engine, CARD, config, keep_scores=True)
+    progress = [next(steps) for _ in range(5)]
+    assert [(p.plane, p.tile, p.tiles) for p in progress[-2:]] == [(0, 4, 4), (1, 1, 4)]
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    result = end.value.value
+    assert result.labels[0].max() == 3
+    assert 0 < result.labels[1].max() < 3
+    assert result.labels[2].max() == 0
+    assert len(result.scores) == 3
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 1), np.uint8),
+        np.full((30, 40), 7, np.uint16),
+        np.full((30, 40), np.nan),
+        np.full((30, 40), -np.inf, np.float32),
+    ],
+)
+def test_images_without_contrast_have_no_objects(image: np.ndarray):
+    labels = segment(image).labels
+    assert labels.shape == image.shape
+    assert labels.max() == 0
+
+
+def test_bundled_model_labels_in_two_lines():
+    from skimage.data import cell
+
+    labels = napari_unet.segment(cell()[:200, :200], model="nuclei", device="cpu")
+    assert labels.shape == (200, 200)
+    assert labels.dtype == np.int32
+
+
+def test_unknown_model_lists_those_known():
+    with pytest.raises(FileNotFoundError, match="nuclei"):
+        napari_unet.segment(squares(), model="cytoplasm")

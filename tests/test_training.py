@@ -1,0 +1,277 @@
+"""Learning, in seconds: the loss, overfitting, resuming, stopping, and the files of a run."""
+
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import napari_unet
+from napari_unet.augmentation import Batch
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import Preprocessing, Target, TrainConfig, TrainProgress, UNetConfig
+from napari_unet.library import Card
+from napari_unet.metrics import iou
+from napari_unet.patches import Example, prepare
+from napari_unet.prediction import run_to_end
+from napari_unet.training import (
+    Files,
+    describe_data,
+    find_recipe,
+    train,
+    untrained,
+    validate,
+    weighted_loss,
+)
+from napari_unet.training.loop import learning_rate
+
+NETWORK = UNetConfig(
+    out_channels=3, base_channels=8, depth=2, padding="same", batch_norm=True, dropout=0.2
+)
+TARGET = Target(extras=("distance",))
+CARD = Card(NETWORK, TARGET, Preprocessing(diameter=12.0))
+CONFIG = TrainConfig(
+    iterations=6, batch=2, patch=32, validate_every=3, elastic=False, scale=1.0, invert=0.0
+)
+
+
+def disks(seed: int = 0, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Bright disks on a dark, noisy background, and their labels."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.indices((size, size))
+    labels = np.zeros((size, size), np.int32)
+    grid = np.stack(np.meshgrid((12, 32, 52), (12, 32, 52)), -1).reshape(-1, 2)
+    for number, (y, x) in enumerate(grid + random.uniform(-3, 3, grid.shape), start=1):
+        labels[(rows - y) ** 2 + (columns - x) ** 2 < 36] = number
+    return (labels > 0) * 100 + random.normal(20, 10, labels.shape), labels
+
+
+def examples(seed: int = 0) -> list[Example]:
+    return prepare(*disks(seed), CARD.preprocessing, TARGET)
+
+
+def run(output: Path | None = None, config: TrainConfig = CONFIG, **options: object):
+    start = untrained(CARD)
+    return train(examples(0), examples(1), start, config, output=output, **options)
+
+
+def weights_of(checkpoint: Checkpoint) -> torch.Tensor:
+    return torch.cat([w.flatten().double() for _, w in sorted(checkpoint.weights.items())])
+
+
+def test_loss_is_the_papers_equation_over_the_pixels_that_count():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 5, 5, generator=random)
+    classes = torch.randint(0, 2, (2, 1, 5, 5), generator=random).float()
+    weights = torch.rand(2, 1, 5, 5, generator=random) + 0.1
+    weights[0, 0, :2] = 0
+    loss = weighted_loss(logits, Batch(logits, classes, weights), Target())
+    expected, count = 0.0, 0
+    for b in range(2):
+        for y in range(5):
+            for x in range(5):
+                if weights[b, 0, y, x] > 0:
+                    scores = logits[b, :, y, x].softmax(0)
+                    chosen = scores[int(classes[b, 0, y, x])]
+                    expected -= float(weights[b, 0, y, x]) * math.log(chosen)
+                    count += 1
+    assert float(loss) == pytest.approx(expected / count, rel=1e-5)
+
+
+def test_pixels_without_annotation_have_no_gradient():
+    logits = torch.randn(1, 3, 4, 4, requires_grad=True)
+    weights = torch.ones(1, 1, 4, 4)
+    weights[..., :2] = 0
+    target = torch.zeros(1, 2, 4, 4)
+    weighted_loss(logits, Batch(logits, target, weights), TARGET).backward()
+    assert logits.grad is not None
+    assert (logits.grad[..., :2] == 0).all()
+    assert (logits.grad[..., 2:] != 0).all()
+
+
+def test_loss_of_an_unpadded_network_is_taken_in_the_middle():
+    logits = torch.zeros(1, 2, 2, 2)
+    logits[:, 1] = 9  # sure of class 1
+    classes = torch.zeros(1, 1, 6, 6)
+    classes[..., 2:4, 2:4] = 1
+    loss = weighted_loss(logits, Batch(logits, classes, torch.ones_like(classes)), Target())
+    assert float(loss) < 1e-3
+
+
+def test_overfits_one_image():
+    config = replace(CONFIG, iterations=90, validate_every=90, batch=4, learning_rate=1e-2)
+    best = run_to_end(train(examples(), examples(), untrained(CARD), config))
+    scores = validate(best.build(), TARGET, examples(), torch.device("cpu"))
+    assert scores["iou"] > 0.8
+    assert scores["ap50"] > 0.6
+
+
+def test_yields_each_step_and_validates_when_it_should():
+    steps = list(run())
+    assert [s.iteration for s in steps] == [1, 2, 3, 4, 5, 6]
+    assert [bool(s.validation) for s in steps] == [False, False, True] * 2
+    assert steps[-1].fraction == 1
+    assert all(math.isfinite(s.loss) for s in steps)
+    assert {"loss", "iou", "ap50"} == set(steps[2].validation)
+
+
+def test_same_seed_same_network_and_another_seed_another():
+    first, again = run_to_end(run()), run_to_end(run())
+    assert torch.equal(weights_of(first), weights_of(again))
+    other = run_to_end(run(config=replace(CONFIG, seed=1)))
+    assert not torch.equal(weights_of(first), weights_of(other))
+
+
+def test_training_leaves_the_global_random_state_alone():
+    state = torch.random.get_rng_state()
+    run_to_end(run())
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_resumed_run_equals_a_straight_one_bitwise(tmp_path: Path):
+    straight, broken = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    run_to_end(run(straight))
+    steps = run(broken)
+    for progress in steps:
+        if progress.iteration == 4:  # killed, a step after the last save
+            steps.close()
+            break
+    run_to_end(run(broken, resume=True))
+    for a, b in zip(vars(Files(straight)).values(), vars(Files(broken)).values(), strict=True):
+        if a.suffix == ".safetensors" and ".resume" in a.name:
+            assert _tensors(a).keys() == _tensors(b).keys()
+            assert all(torch.equal(v, _tensors(b)[k]) for k, v in _tensors(a).items())
+    assert torch.equal(
+        weights_of(Checkpoint.load(Files(straight).last)),
+        weights_of(Checkpoint.load(Files(broken).last)),
+    )
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def test_stop_between_validations_leaves_complete_files(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    steps = run(output)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    assert end.value.value.card.provenance["training"]["iteration"] == 1
+    for path in (Files(output).best, Files(output).last):
+        assert Checkpoint.load(path).build()(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
+    assert list(run(output, resume=True))[0].iteration == 2
+
+
+def test_log_has_a_line_a_validation(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    run_to_end(run(output))
+    with Files(output).log.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(r["iteration"]) for r in rows] == [3, 6]
+    assert set(rows[0]) == {"iteration", "seconds", "train_loss", "loss", "iou", "ap50"}
+
+
+def test_resume_with_other_settings_names_them(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    run_to_end(run(output))
+    with pytest.raises(ValueError, match="begun with another sigma"):
+        next(run(output, replace(CONFIG, sigma=2.0), resume=True))
+
+
+def test_a_trained_start_is_kept_unless_something_better_comes():
+    config = replace(CONFIG, iterations=90, validate_every=90, batch=4, learning_rate=1e-2)
+    trained = run_to_end(train(examples(), examples(), untrained(CARD), config))
+    ruin = replace(CONFIG, learning_rate=10.0)
+    steps: list[TrainProgress] = []
+    worse = train(examples(), examples(), trained, ruin)
+    while True:
+        try:
+            steps.append(next(worse))
+        except StopIteration as end:
+            best = end.value
+            break
+    assert steps[0].iteration == 0
+    assert steps[0].validation
+    scores = validate(best.build(), TARGET, examples(), torch.device("cpu"))
+    assert scores["iou"] >= steps[0].validation["iou"] - 1e-6
+
+
+def test_minutes_are_a_budget():
+    config = replace(CONFIG, minutes=0.02, iterations=10**6)
+    steps = list(run(config=config))
+    assert steps[-1].fraction == 1
+    assert 1.2 <= steps[-1].seconds < 30
+
+
+def test_learning_rate_warms_up_and_decays():
+    config = replace(CONFIG, learning_rate=0.1)
+    rates = [learning_rate(config, f) for f in np.linspace(0, 1, 101)]
+    assert max(rates) == pytest.approx(0.1, rel=0.05)
+    assert rates[0] < 0.02
+    assert rates[-1] < 1e-4
+    assert np.argmax(rates) <= 6
+
+
+def test_paper_recipe_is_sgd_with_momentum(tmp_path: Path):
+    recipe = find_recipe("paper")
+    assert recipe.network == UNetConfig()
+    assert recipe.training.optimizer == "sgd"
+    network = UNetConfig(base_channels=4, depth=2)
+    card = Card(network, Target(), Preprocessing())
+    config = replace(recipe.training, patch=64, iterations=4, validate_every=2)
+    steps = list(train(examples(0), examples(1), untrained(card), config))
+    assert steps[-1].validation["loss"] > 0
+
+
+def test_nothing_to_train_on_is_said():
+    with pytest.raises(ValueError, match="no annotated image to train on"):
+        next(train([], examples(), untrained(CARD), CONFIG))
+
+
+def test_files_are_checked_before_the_start(tmp_path: Path):
+    Files(tmp_path / "new.safetensors").check(resume=False)
+    assert list(tmp_path.iterdir()) == []
+    taken = tmp_path / "m.safetensors"
+    untrained(CARD).save(taken)
+    with pytest.raises(ValueError, match="exists already"):
+        Files(taken).check(resume=False)
+    with pytest.raises(ValueError, match="nothing to resume"):
+        Files(taken).check(resume=True)
+    with pytest.raises(ValueError, match="end in .safetensors"):
+        Files(tmp_path / "m.pt").check(resume=False)
+
+
+def test_card_states_the_objects_it_was_trained_on():
+    card = describe_data(untrained(CARD), [examples(0), examples(1)]).card
+    assert card.preprocessing.diameter == pytest.approx(12, abs=1.5)
+    assert card.provenance["data"].startswith("2 annotated images, ")
+
+
+def test_no_object_is_said():
+    image, labels = disks()
+    empty = prepare(image, labels * 0, CARD.preprocessing, TARGET)
+    with pytest.raises(ValueError, match="No object is annotated"):
+        describe_data(untrained(CARD), [empty])
+
+
+def test_train_in_one_call_and_segment_with_it(tmp_path: Path):
+    images, labels = zip(*(disks(seed) for seed in range(3)), strict=True)
+    output = tmp_path / "mine.safetensors"
+    best = napari_unet.train(
+        images, labels, output, device="cpu", iterations=4, patch=32, batch=2, validate_every=2
+    )
+    assert torch.equal(weights_of(best), weights_of(Checkpoint.load(output)))
+    found = napari_unet.segment(images[0], model=output, device="cpu")
+    assert found.shape == images[0].shape
+    assert 0 <= iou(found, labels[0]) <= 1
+
+
+def test_unknown_recipe_lists_those_known():
+    with pytest.raises(ValueError, match="standard, paper"):
+        napari_unet.train([], [], recipe="new")
