@@ -38,6 +38,7 @@ LIBRARIES = {
     "libfontconfig1": "libfontconfig.so.1",
 }
 """What a Qt window with OpenGL loads on Linux, by Debian's package (Mesa comes with libegl1)."""
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command()"
 VIRTUAL_DISPLAY = {"xvfb": "Xvfb", "xauth": "xauth"}
 SMOKE = {
     # PySide6 6.12 loses references on Python 3.11, which ends in a crash.
@@ -109,9 +110,9 @@ def checks(python: Path, pytest_options: list[str]) -> dict[str, list[str]]:
         "ruff check": [*module, "ruff", "check", "."],
         "ruff format": [*module, "ruff", "format", "--check", "."],
         "mypy": [*module, "mypy"],
-        "import-linter": [str(python.with_name("lint-imports")), "--no-logo"],
+        "import-linter": [str(python), "-c", LINT_IMPORTS, "--no-logo"],
         "npe2 validate": [*module, "npe2", "validate", "--imports", "napari-unet-segmentation"],
-        "pytest": [*module, "pytest", "--cov", *pytest_options],
+        "pytest": [*module, "pytest", "--cov=napari_unet", *pytest_options],
     }
 
 
@@ -179,7 +180,7 @@ def install(python: Path, requirements: list[str], torch: str, purpose: str) -> 
     digest = hashlib.sha256(state.encode()).hexdigest()
     if stamp.exists() and stamp.read_text("utf-8") == digest:
         return
-    say(f"Installing into {python.parent.parent} (minutes the first time)")
+    say(f"Installing into {python.parent.parent}: up to a few GB and minutes the first time")
     if not torch_version(python):
         pip_install(python, shlex.split(torch))
     pip_install(python, [f"torch=={torch_version(python)}", *requirements])
@@ -195,9 +196,9 @@ def torch_version(python: Path) -> str:
 def pip_install(python: Path, requirements: list[str]) -> None:
     """Run ``pip install``, or stop with what to do."""
     run(
-        [python, "-m", "pip", "install", "--disable-pip-version-check", *requirements],
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *requirements],
         f"pip could not install {' '.join(requirements)}: its message is above. Check the network"
-        f" (and the proxy) and start again; if {python.parent.parent} is damaged, delete it.",
+        f" and start again; if {python.parent.parent} is damaged, delete it first.",
     )
 
 

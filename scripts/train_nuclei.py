@@ -1,18 +1,21 @@
-"""Train the bundled model "nuclei" on the 2018 Data Science Bowl.
+r"""Train the bundled model "nuclei" on the 2018 Data Science Bowl.
 
 The images are those of BBBC038 (stage 1, training part, CC0) in ``DATA/dsb2018/stage1_train``,
 less the 50 that the StarDist paper tests on (``DATA/dsb2018_stardist/test_ids.txt``).
 
     python scripts/train_nuclei.py DATA --output runs/nuclei.safetensors --minutes 80
-    python scripts/train_nuclei.py DATA --output runs/nuclei.safetensors --finish
+    napari-unet segment DATA/dsb2018_stardist/test/images -o runs/test \
+        --model runs/nuclei.safetensors
+    napari-unet evaluate runs/test DATA/dsb2018_stardist/test/labels --json > runs/scores.json
+    python scripts/train_nuclei.py DATA --output runs/nuclei.safetensors --finish runs/scores.json
 
-The second line copies the best checkpoint into the package, in half precision.
+The last line copies the checkpoint into the package, in half precision and with its scores.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +68,6 @@ def make_card(examples: list[Example]) -> Card:
             "data": "BBBC038v1 (2018 Data Science Bowl, stage 1, training part) with the"
             " corrections of K. Lopuhin, less the 50 test images of the StarDist paper",
             "licence": "CC0 (data), BSD-3-Clause (weights)",
-            "command": "python " + " ".join(sys.argv),
         },
     )
 
@@ -94,10 +96,21 @@ def run(data: Path, output: Path, config: TrainConfig, resume: bool) -> None:
             print(f"{step} {seconds} s, loss {progress.loss:.3f}", scores, flush=True)
 
 
-def finish(output: Path) -> None:
-    """Put the best checkpoint into the package."""
-    best = Checkpoint.load(output).half()
-    print(best.save(BUNDLED / "nuclei.safetensors"), best.card.provenance)
+def finish(output: Path, scores: Path) -> None:
+    """Put a checkpoint into the package, with the command that made it and its test scores."""
+    best = Checkpoint.load(output)
+    made = best.card.provenance["training"]
+    pooled = json.loads(scores.read_text("utf-8"))["pooled"]
+    provenance = best.card.provenance | {
+        "command": f"python scripts/train_nuclei.py DATA --minutes {made['minutes']:g}"
+        f" --seed {made['seed']}",
+        "scores": {
+            "test": "pooled AP at IoU thresholds, dsb2018_stardist/test (50 images)",
+            **{threshold: round(row["ap"], 4) for threshold, row in pooled.items()},
+        },
+    }
+    card = replace(best.card, provenance=provenance)
+    print(replace(best, card=card).half().save(BUNDLED / "nuclei.safetensors"), provenance)
 
 
 def main() -> None:
@@ -108,10 +121,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=80.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--finish", action="store_true")
+    parser.add_argument("--finish", type=Path, metavar="SCORES", help="JSON of evaluate")
     args = parser.parse_args()
     if args.finish:
-        finish(args.output)
+        finish(args.output, args.finish)
     else:
         config = replace(RECIPE.training, minutes=args.minutes, seed=args.seed)
         run(args.data, args.output, config, args.resume)

@@ -46,9 +46,7 @@ def test_same_seed_same_patches_and_another_seed_others():
 
 def test_image_target_and_weights_are_warped_alike():
     """The image is the class, so the two agree wherever no interpolation blurs the image."""
-    augment = Augmentation(
-        blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0
-    )
+    augment = Augmentation(blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0)
     out = augment(make_batch(count=8), 32, generator(1))
     sharp = (out.image < 0.01) | (out.image > 0.99)
     assert sharp.float().mean() > 0.8

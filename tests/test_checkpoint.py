@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -94,9 +95,9 @@ def test_checkpoint_is_a_copy_of_the_network() -> None:
     network = trained()
     saved = Checkpoint.of(network, CARD)
     before = {k: v.clone() for k, v in saved.weights.items()}
-    network.output.bias.detach().fill_(7)
+    network.output.weight.detach().fill_(7)
     built = saved.build()
-    built.output.bias.detach().fill_(8)
+    built.output.weight.detach().fill_(8)
     assert all(torch.equal(v, before[k]) for k, v in saved.weights.items())
 
 
@@ -202,7 +203,7 @@ FAULTS = [
         OSError,
         r"No space left .* Free some space",
     ),
-    (module.SafetensorError("No space left"), OSError, r"No space left\. .* choose another folder"),
+    (SafetensorError("No space left"), OSError, r"No space left\. .* choose another folder"),
     (Killed(), Killed, "^$"),
 ]
 

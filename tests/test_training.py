@@ -165,7 +165,7 @@ def test_stop_between_validations_leaves_complete_files(tmp_path: Path):
     assert end.value.value.card.provenance["training"]["iteration"] == 1
     for path in (Files(output).best, Files(output).last):
         assert Checkpoint.load(path).build()(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
-    assert list(run(output, resume=True))[0].iteration == 2
+    assert next(iter(run(output, resume=True))).iteration == 2
 
 
 def test_log_has_a_line_a_validation(tmp_path: Path):
@@ -243,7 +243,7 @@ def test_files_are_checked_before_the_start(tmp_path: Path):
         Files(taken).check(resume=False)
     with pytest.raises(ValueError, match="nothing to resume"):
         Files(taken).check(resume=True)
-    with pytest.raises(ValueError, match="end in .safetensors"):
+    with pytest.raises(ValueError, match=r"end in \.safetensors"):
         Files(tmp_path / "m.pt").check(resume=False)
 
 

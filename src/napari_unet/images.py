@@ -161,7 +161,7 @@ def _sizes(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
     """Return micrometres per pixel and between planes, where the file gives a unit of length."""
     if file.is_ome and file.ome_metadata:
         return tuple(_ome_size(file.ome_metadata, axis) for axis in "XZ")  # type: ignore[return-value]
-    tags = file.pages[0].tags
+    tags = file.pages.first.tags
     resolution = tags["XResolution"].value if "XResolution" in tags else (0, 1)
     per_unit = resolution[0] / resolution[1] if resolution[1] else 0.0
     if not per_unit > 0:
@@ -192,7 +192,8 @@ def _ome_size(xml: str, axis: str) -> float | None:
 
 def _read_picture(path: Path) -> Image:
     try:
-        data = np.asarray(imread(path))
+        with path.open("rb") as file:  # of a damaged file, a path would stay open
+            data = np.asarray(imread(file))
     except OSError as error:
         if isinstance(error, PermissionError):
             raise
@@ -318,9 +319,7 @@ def _write_tiff(
     path: Path, array: NDArray[Any], options: dict[str, Any], metadata: dict[str, Any]
 ) -> Path:
     def write(temporary: Path) -> None:
-        tifffile.imwrite(
-            temporary, array, compression="zlib", metadata=metadata or None, **options
-        )
+        tifffile.imwrite(temporary, array, compression="zlib", metadata=metadata or None, **options)
 
     return write_whole(path, write)
 
@@ -413,7 +412,7 @@ def _expand(path: Path) -> list[Path]:
         return images
     if path.exists() or not glob.has_magic(str(path)):
         return [path]  # a missing file is told when its turn comes, the others being finished
-    images = _images_among(Path(p) for p in glob.glob(str(path), recursive=True))
+    images = _images_among(Path(p) for p in glob.glob(str(path)))  # noqa: PTH207 (absolute ones)
     if not images:
         raise FileNotFoundError(f"No image matches {path}.")
     return images

@@ -161,7 +161,8 @@ def user_folder() -> Path:
 def list_models() -> dict[str, Path]:
     """Return the models that can be named, bundled first; a user's own hides a bundled one."""
     folders = (BUNDLED, user_folder())
-    return {p.stem: p for folder in folders for p in sorted(folder.glob(f"*{SUFFIX}"))}
+    found = (p for folder in folders for p in sorted(folder.glob(f"*{SUFFIX}")))
+    return {p.stem: p for p in found if not p.stem.endswith(".resume")}  # a training's state
 
 
 def find_model(name: str | Path) -> Path:

@@ -1,10 +1,21 @@
-"""How well predicted objects match annotated ones.
+"""How well predicted objects agree with annotated ones: matching, average precision, IoU.
 
-Labels are integers: 0 background, 1.. objects. In the truth, -1 marks pixels that are not
-annotated: they do not count, and neither do predicted objects that lie mostly in them.
+Every number comes from one sparse contingency table a pair of label images, whose cost grows with
+pixels and overlapping pairs of objects, never with objects times objects.
+
+Label images hold 0 for background and objects from 1; in the truth, pixels below 0 are not
+annotated and do not count, in overlaps and in sizes alike.
+
+Where there is nothing to find and nothing was found, agreement is perfect: the ratios are 1. All
+other empty ratios are 0 (as in StarDist, which makes the first case 0, too).
+
+References
+----------
+.. [1] U. Schmidt, M. Weigert, C. Broaddus, G. Myers: Cell Detection with Star-convex Polygons,
+   MICCAI 2018 (average precision TP / (TP + FP + FN)).
+.. [2] A. Kirillov, K. He, R. Girshick, C. Rother, P. Dollar: Panoptic Segmentation, CVPR 2019
+   (uniqueness of the matching, panoptic quality, regions without annotation).
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,27 +24,26 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
-Labels = NDArray[np.integer[Any]]
+LabelImage = NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
-"""Of the table in Schmidt et al. (2018)."""
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Objects matched one to one at a threshold of their intersection over union (IoU).
+    """Objects of one or several images, matched one to one.
 
     Parameters
     ----------
     threshold : float
-        IoU above which a predicted and a true object may match.
+        IoU from which a predicted and a true object may be matched.
     tp, fp, fn : int
-        Matched pairs, predicted objects without a match, true objects without a match.
+        Matched pairs, predicted objects without a partner, true objects without a partner.
     total_iou : float
-        Sum of the IoU of the matched pairs.
+        Sum of the IoU over the matched pairs.
     """
 
     threshold: float
@@ -42,242 +52,271 @@ class Matching:
     fn: int
     total_iou: float = 0.0
 
-    def __add__(self, other: Matching) -> Matching:
-        """Pool two images.
-
-        Raises
-        ------
-        ValueError
-            If their thresholds differ.
-        """
-        if self.threshold != other.threshold:
-            raise ValueError(
-                f"Matchings at {self.threshold} and {other.threshold} cannot be added: use one"
-                " threshold."
-            )
-        return Matching(
-            self.threshold,
-            self.tp + other.tp,
-            self.fp + other.fp,
-            self.fn + other.fn,
-            self.total_iou + other.total_iou,
-        )
-
-    @property
-    def ap(self) -> float:
-        """TP / (TP + FP + FN), "average precision" in Schmidt et al. (2018); 1 of nothing."""
-        return _ratio(self.tp, self.tp + self.fp + self.fn)
-
     @property
     def precision(self) -> float:
-        """TP / (TP + FP): the share of predicted objects that are true; 1 of nothing."""
-        return _ratio(self.tp, self.tp + self.fp)
+        """Share of the predicted objects that are matched, TP / (TP + FP)."""
+        return self._ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """TP / (TP + FN): the share of true objects that were found; 1 of nothing."""
-        return _ratio(self.tp, self.tp + self.fn)
+        """Share of the true objects that are matched, TP / (TP + FN)."""
+        return self._ratio(self.tp, self.tp + self.fn)
 
     @property
     def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN); 1 of nothing."""
-        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+        """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN)."""
+        return self._ratio(self.tp, self.tp + (self.fp + self.fn) / 2)
+
+    @property
+    def ap(self) -> float:
+        """Average precision as in [1]_ and the Data Science Bowl 2018, TP / (TP + FP + FN)."""
+        return self._ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def mean_matched_iou(self) -> float:
-        """Mean IoU of the matched pairs, "segmentation quality" in Kirillov et al. (2019)."""
-        return self.total_iou / self.tp if self.tp else 0.0
+        """Mean IoU of the matched pairs ("segmentation quality" in [2]_)."""
+        return self._ratio(self.total_iou, self.tp)
 
     @property
     def panoptic_quality(self) -> float:
-        """Mean matched IoU times F1 (Kirillov et al., 2019, equation 1); 1 of nothing."""
-        return self.mean_matched_iou * self.f1 if self.tp or self.fp or self.fn else 1.0
+        """Sum of the matched IoU / (TP + FP / 2 + FN / 2), equation 1 of [2]_."""
+        return self._ratio(self.total_iou, self.tp + (self.fp + self.fn) / 2)
 
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 1.0
-
-
-@dataclass(frozen=True)
-class Overlap:
-    """Sizes and overlaps of the objects of two label images, as one sparse contingency table.
-
-    Parameters
-    ----------
-    rows, columns : intp array, shape (P,)
-        Index of the predicted and of the true object of each pair that overlaps.
-    iou : float64 array, shape (P,)
-        Their intersection over union.
-    predicted, true : int
-        Numbers of objects.
-    """
-
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-    iou: NDArray[np.float64]
-    predicted: int
-    true: int
-
-    @classmethod
-    def of(cls, prediction: Labels, truth: Labels) -> Overlap:
-        """Count the overlaps.
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ or the labels are not whole numbers.
-        """
-        prediction, truth = _checked(prediction, truth)
-        prediction = _without_unannotated(prediction, truth)
-        counts = truth >= 0
-        predicted, p = np.unique(prediction[counts], return_inverse=True)
-        true, t = np.unique(truth[counts], return_inverse=True)
-        table = sparse.coo_array((np.ones(p.size, np.int64), (p, t))).tocsr()
-        table.resize(predicted.size, true.size)
-        row_sizes, column_sizes = table.sum(axis=1), table.sum(axis=0)
-        table = table.tocoo()
-        rows, columns = table.coords
-        objects = (predicted[rows] > 0) & (true[columns] > 0)
-        rows, columns, both = rows[objects], columns[objects], table.data[objects]
-        iou = both / (row_sizes[rows] + column_sizes[columns] - both)
-        return cls(rows, columns, iou, int((predicted > 0).sum()), int((true > 0).sum()))
-
-    def match(self, threshold: float) -> Matching:
-        """Match one to one, as many pairs above the threshold as possible.
-
-        Above 0.5 an object overlaps only one other so much, and the matching is unique; at or
-        below, the assignment of the most pairs, and among those of the largest IoU, is taken.
-        """
-        possible = self.iou > threshold
-        chosen = self.iou[possible]
-        if threshold < 0.5:
-            chosen = chosen[_assign(self.rows[possible], self.columns[possible], chosen)]
-        tp = int(chosen.size)
-        return Matching(threshold, tp, self.predicted - tp, self.true - tp, float(chosen.sum()))
-
-
-def _assign(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], iou: NDArray[np.float64]
-) -> NDArray[np.intp]:
-    """Return the pairs of an optimal assignment, component by component of the overlaps' graph."""
-    if not rows.size:
-        return np.empty(0, np.intp)
-    shift = int(rows.max()) + 1
-    size = shift + int(columns.max()) + 1
-    graph = sparse.coo_array((np.ones(rows.size), (rows, columns + shift)), shape=(size, size))
-    _, component = sparse.csgraph.connected_components(graph, directed=False)
-    order = np.argsort(component[rows], kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(component[rows][order])) + 1)
-    return np.concatenate([part[_assign_component(rows, columns, iou, part)] for part in parts])
-
-
-def _assign_component(
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    iou: NDArray[np.float64],
-    part: NDArray[np.intp],
-) -> NDArray[np.intp]:
-    """Return which pairs of a component are assigned."""
-    r, c = (np.unique(x[part], return_inverse=True)[1] for x in (rows, columns))
-    value = np.zeros((r.max() + 1, c.max() + 1))
-    value[r, c] = 1 + iou[part] / (part.size + 1)  # one pair more outweighs any IoU
-    best = set(zip(*linear_sum_assignment(value, maximize=True), strict=True))
-    return np.flatnonzero([pair in best for pair in zip(r, c, strict=True)])
-
-
-def _checked(prediction: Labels, truth: Labels) -> tuple[Labels, Labels]:
-    prediction, truth = np.asarray(prediction), np.asarray(truth)
-    if prediction.shape != truth.shape:
-        raise ValueError(
-            f"The prediction's shape {prediction.shape} is not the truth's {truth.shape}: compare"
-            " labels of one image."
-        )
-    for labels in (prediction, truth):
-        if labels.dtype.kind not in "bui":
-            raise ValueError(f"Labels of type {labels.dtype} cannot be compared: use integers.")
-    return prediction, truth
-
-
-def _without_unannotated(prediction: Labels, truth: Labels) -> Labels:
-    """Drop predicted objects with more than half of their pixels where nothing is annotated."""
-    if truth.dtype.kind != "i" or not (truth < 0).any():
-        return prediction
-    numbers, index = np.unique(prediction, return_inverse=True)
-    index = index.reshape(prediction.shape)
-    outside = np.bincount(index[truth < 0], minlength=numbers.size)
-    dropped = outside > np.bincount(index.ravel(), minlength=numbers.size) / 2
-    return np.where(dropped[index], 0, prediction)
-
-
-def match(prediction: Labels, truth: Labels, threshold: float = 0.5) -> Matching:
-    """Match the objects of two label images at one IoU threshold.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or the labels are not integers.
-    """
-    return Overlap.of(prediction, truth).match(threshold)
+    def _ratio(self, part: float, whole: float) -> float:
+        if whole:
+            return part / whole
+        return 0.0 if self.fp or self.fn else 1.0
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Average precision over a set of images.
+    """Matchings of a set of images at several thresholds.
 
     Parameters
     ----------
     images : tuple of tuple of Matching
-        For each image, its matching at each threshold.
+        For each image, a matching at each threshold.
     """
 
     images: tuple[tuple[Matching, ...], ...]
 
     @cached_property
     def pooled(self) -> tuple[Matching, ...]:
-        """Matchings with the counts of all images added up, one a threshold."""
-        return tuple(sum(column[1:], start=column[0]) for column in zip(*self.images, strict=True))
+        """A matching at each threshold, counts summed over images: every object weighs the same."""
+        return tuple(_pool(matchings) for matchings in zip(*self.images, strict=True))
 
     @property
     def per_image(self) -> tuple[float, ...]:
-        """Mean over the images of their AP, one a threshold."""
-        columns = zip(*self.images, strict=True)
-        return tuple(sum(m.ap for m in column) / len(column) for column in columns)
+        """Mean of the images' AP at each threshold: every image weighs the same."""
+        by_threshold = zip(*self.images, strict=True)
+        return tuple(float(np.mean([m.ap for m in matchings])) for matchings in by_threshold)
+
+
+def match(prediction: LabelImage, truth: LabelImage, threshold: float = 0.5) -> Matching:
+    """Match predicted and true objects one to one at an IoU threshold.
+
+    See :func:`match_all`, of which this is the case of one threshold.
+    """
+    return match_all(prediction, truth, (threshold,))[0]
+
+
+def match_all(
+    prediction: LabelImage, truth: LabelImage, thresholds: Sequence[float] = THRESHOLDS
+) -> tuple[Matching, ...]:
+    """Match predicted and true objects one to one, at each of several IoU thresholds.
+
+    Pairs with an IoU of at least the threshold may be matched. Above 0.5 there is one way to do so
+    ([2]_, theorem 1); at and below, the matching with the most pairs is taken, and of those the
+    one with the largest sum of IoU.
+
+    Pixels that the truth does not annotate belong to no object. Predicted objects without a
+    partner that have more than half of their pixels there are no mistakes; they are left out
+    ([2]_, section 4.2).
+
+    Parameters
+    ----------
+    prediction : integer or bool array
+        Labels, any number of dimensions.
+    truth : integer or bool array of the same shape
+        Labels; below 0 where not annotated.
+    thresholds : sequence of float
+        In (0, 1].
+
+    Returns
+    -------
+    tuple of Matching
+        One a threshold.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, an array is not of integers, the prediction has negative labels, or
+        a threshold is out of range.
+    """
+    for threshold in thresholds:
+        if not 0 < threshold <= 1:
+            raise ValueError(f"An IoU threshold of {threshold} is impossible: use one in (0, 1].")
+    _check(prediction, truth)
+    overlap = Overlap.of(prediction, truth)
+    return tuple(overlap.match(threshold) for threshold in thresholds)
 
 
 def average_precision(
-    pairs: Iterable[tuple[Labels, Labels]], thresholds: Sequence[float] = THRESHOLDS
+    pairs: Iterable[tuple[LabelImage, LabelImage]], thresholds: Sequence[float] = THRESHOLDS
 ) -> Evaluation:
-    """Match predictions with truths at several thresholds.
+    """Evaluate predictions of a set of images.
 
     Parameters
     ----------
     pairs : iterable of (prediction, truth)
-        Label images.
+        Label images as in :func:`match_all`, taken one pair at a time.
     thresholds : sequence of float
-        IoU thresholds.
+        IoU thresholds in (0, 1].
+
+    Returns
+    -------
+    Evaluation
+        Pooled and per-image.
 
     Raises
     ------
     ValueError
-        If there is no pair, or the shapes of one differ.
+        As :func:`match_all`, and if there are no pairs.
     """
-    overlaps = [Overlap.of(prediction, truth) for prediction, truth in pairs]
-    if not overlaps:
-        raise ValueError("There is nothing to evaluate: give at least one pair of label images.")
-    return Evaluation(tuple(tuple(o.match(t) for t in thresholds) for o in overlaps))
+    images = tuple(match_all(prediction, truth, thresholds) for prediction, truth in pairs)
+    if not images:
+        raise ValueError("There are no images to evaluate: give at least one pair.")
+    return Evaluation(images)
 
 
-def iou(prediction: Labels, truth: Labels) -> float:
-    """Return the intersection over union of the two foregrounds, over annotated pixels.
-
-    |P and T| / |P or T| (Jaccard, 1901); 1 if both are empty.
+def iou(prediction: LabelImage, truth: LabelImage) -> float:
+    """Return the IoU of the foregrounds (all objects as one), over the annotated pixels.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, an array is not of integers, or the prediction has negative labels.
     """
-    prediction, truth = _checked(prediction, truth)
-    counts = truth >= 0
-    p, t = (prediction > 0) & counts, truth > 0
-    return _ratio(int((p & t).sum()), int((p | t).sum()))
+    _check(prediction, truth)
+    found, there = (prediction > 0) & (truth >= 0), truth > 0
+    union = np.count_nonzero(found | there)
+    return np.count_nonzero(found & there) / union if union else 1.0
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Overlapping pairs of P predicted and T true objects.
+
+    Parameters
+    ----------
+    row, column : intp array, shape (E,)
+        Predicted and true object of each pair.
+    iou : float64 array, shape (E,)
+        Their intersection over union.
+    exempt : bool array, shape (P,)
+        Predicted objects that are no mistakes when they have no partner.
+    true_count : int
+        T.
+    """
+
+    row: NDArray[np.intp]
+    column: NDArray[np.intp]
+    iou: NDArray[np.float64]
+    exempt: NDArray[np.bool_]
+    true_count: int
+
+    @classmethod
+    def of(cls, prediction: LabelImage, truth: LabelImage) -> "Overlap":
+        """Count pixels by pair, and sizes from the same counts."""
+        row, column, count, shape = _contingency(prediction, truth)
+        void, real = column == 0, (row > 0) & (column > 1)
+        ignored = np.bincount(row[void], count[void], minlength=shape[0])
+        predicted = np.bincount(row[~void], count[~void], minlength=shape[0])
+        true = np.bincount(column, count, minlength=shape[1])
+        row, column, count = row[real], column[real], count[real]
+        iou = count / (predicted[row] + true[column] - count)
+        return cls(row - 1, column - 2, iou, (ignored > predicted)[1:], shape[1] - 2)
+
+    def match(self, threshold: float) -> Matching:
+        """Match the pairs that reach the threshold."""
+        pairs = np.flatnonzero(self.iou >= threshold)
+        if threshold <= 0.5:
+            pairs = pairs[self._best(pairs)]
+        missed = ~self.exempt
+        missed[self.row[pairs]] = False
+        return Matching(
+            threshold=float(threshold),
+            tp=pairs.size,
+            fp=int(missed.sum()),
+            fn=self.true_count - pairs.size,
+            total_iou=float(self.iou[pairs].sum()),
+        )
+
+    def _best(self, pairs: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Choose among pairs: as many as possible, then the largest sum of IoU.
+
+        Each row also gets a partner of its own that is worth next to nothing, so that a full
+        matching exists; a real pair is worth more than all of the IoU together.
+        """
+        if not pairs.size:
+            return pairs
+        row, rows = _positions(self.row[pairs])
+        column, columns = _positions(self.column[pairs])
+        own = np.arange(rows)
+        worth = np.concatenate([rows + 1 + self.iou[pairs], np.full(rows, 0.5)])
+        ends = np.concatenate([row, own]), np.concatenate([column, columns + own])
+        graph = coo_matrix((worth, ends)).tocsr()
+        partner = min_weight_full_bipartite_matching(graph, maximize=True)[1]
+        return np.flatnonzero(partner[row] == column)
+
+
+def _contingency(
+    prediction: LabelImage, truth: LabelImage
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], tuple[int, int]]:
+    """Return the entries (row, column, pixels) of the contingency table, and its shape.
+
+    Row 0 is the background; columns 0 and 1 are what is not annotated and the background, objects
+    follow in the order of their labels. Runs of pixels with the same pair are counted at once.
+    """
+    found, there = prediction.ravel(), truth.ravel()
+    change = (found[1:] != found[:-1]) | (there[1:] != there[:-1])
+    ends = np.append(np.flatnonzero(change), found.size - 1)
+    lengths = np.diff(ends, prepend=-1).astype(np.float64)
+    row, rows = _positions(found[ends], 0)
+    column, columns = _positions(np.maximum(there[ends].astype(np.int64), -1), -1, 0)
+    table = coo_matrix((lengths, (row, column)), shape=(rows, columns))
+    table.sum_duplicates()
+    return table.row.astype(np.intp), table.col.astype(np.intp), table.data, table.shape
+
+
+def _positions(values: NDArray[Any], *always: int) -> tuple[NDArray[np.intp], int]:
+    """Return where each value stands among the sorted distinct ones and `always`; their number."""
+    known = np.append(values.astype(np.int64), np.array(always, np.int64))
+    distinct, position = np.unique(known, return_inverse=True)
+    return position[: values.size], distinct.size
+
+
+def _pool(matchings: Sequence[Matching]) -> Matching:
+    return Matching(
+        threshold=matchings[0].threshold,
+        tp=sum(m.tp for m in matchings),
+        fp=sum(m.fp for m in matchings),
+        fn=sum(m.fn for m in matchings),
+        total_iou=sum(m.total_iou for m in matchings),
+    )
+
+
+def _check(prediction: LabelImage, truth: LabelImage) -> None:
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"The prediction has shape {prediction.shape} and the truth {truth.shape}: "
+            "give label images of the same size."
+        )
+    for name, labels in (("prediction", prediction), ("truth", truth)):
+        if labels.dtype.kind not in "iub":
+            raise ValueError(f"The {name} holds {labels.dtype}: give labels, which are integers.")
+    if prediction.size and prediction.min() < 0:
+        raise ValueError(
+            f"The prediction has the label {prediction.min()}: give 0 for background and objects "
+            "from 1 (only the truth may have pixels that are not annotated)."
+        )

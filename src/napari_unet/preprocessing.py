@@ -34,7 +34,6 @@ BRIGHT_FIELD = 0.4
 Of the 615 training images of the bundled model, all 107 bright-field colour images and all 16
 bright gray ones lie at or above it.
 """
-
 ZOOM_LIMIT = 32.0
 """An object size that asks for more is a slip, as of nanometres taken for micrometres."""
 
@@ -179,11 +178,9 @@ def _check_channels(planes: Planes, rule: Preprocessing) -> None:
     used = available if chosen is None else len(chosen)
     if used == rule.channels or (rule.channels == 1 and planes.is_colour):
         return
-    remedy = (
-        f"choose {rule.channels} of {available} with channel (--channel), counted from 0"
-        if available >= rule.channels
-        else "name the axis of its channels C in axes, or use another model"
-    )
+    remedy = "name the axis of its channels C in axes, or use another model"
+    if available >= rule.channels:
+        remedy = f"choose {rule.channels} of {available} with channel (--channel), counted from 0"
     raise ValueError(
         f"The model takes {rule.channels} channel{'s' * (rule.channels > 1)} and the image of"
         f" shape {planes.data.shape} and axes {planes.axes} gives {used}: {remedy}."

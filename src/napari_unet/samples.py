@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.color import rgb2hed
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,8 @@ def load_sample(name: str) -> NDArray[Any]:
             f" that needs no download ({', '.join(s.name for s in SAMPLES.values() if s.bundled)})."
         ) from error
     if sample.stain is not None:
+        from skimage.color import rgb2hed  # slow to load, and seldom needed
+
         # Colour deconvolution (Ruifrok and Johnston, 2001).
         return np.asarray(rgb2hed(image)[..., sample.stain], np.float32)
     return image if sample.select is None else image[:, sample.select]

@@ -63,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> bool:
     """Train; returns whether a model was written."""
-    config = replace(
-        RECIPES[arguments.recipe].training, **given(arguments, TrainConfig)
-    )
+    config = replace(RECIPES[arguments.recipe].training, **given(arguments, TrainConfig))
     from napari_unet.images import pair_by_stem
 
     pairs = pair_by_stem(arguments.images, arguments.labels)

@@ -178,7 +178,7 @@ class Session:
             with torch.autocast(device.type, torch.bfloat16, enabled=prefers_bfloat16(device)):
                 logits = self._network(image)
         loss = weighted_loss(logits.float(), batch, self.card.target)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         run.step(self.config)
         return float(loss.detach())
 

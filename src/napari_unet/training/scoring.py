@@ -75,7 +75,7 @@ def _score(
     distance = scores[len(target.classes)] if "distance" in target.extras else None
     labels = label_scores(1 - scores[0], distance)
     return (
-        float(entropy) / max(np.count_nonzero(example.weights), 1),
+        float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
         iou(labels, example.labels),
         match(labels, example.labels, 0.5).ap,
     )

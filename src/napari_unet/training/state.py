@@ -39,7 +39,8 @@ class Run:
     @classmethod
     def begin(cls, checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> Run:
         """Begin from a checkpoint's weights."""
-        network = checkpoint.build().to(device, memory_format=torch.channels_last)
+        network = checkpoint.build().to(device)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(network, deepcopy(network), _optimizer(network, config))
 
     def prepare(self, rate: float) -> None:

@@ -1,0 +1,323 @@
+"""Commands as people type them: files, flags, messages and exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_unet.cli import main
+from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
+from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
+from napari_unet.config import SegmentConfig, TrainConfig
+
+
+def picture(seed: int = 0, size: int = 64) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    image = random.normal(100, 5, (size, size))
+    image[10:25, 10:25] += 500
+    image[35:50, 30:45] += 500
+    return image.astype(np.uint16)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "이미지 folder"  # spaces and Korean letters
+    folder.mkdir()
+    for seed in range(2):
+        tifffile.imwrite(folder / f"cells {seed}.tif", picture(seed))
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+@pytest.mark.parametrize(
+    ("config", "flags"), [(SegmentConfig, SEGMENT_FLAGS), (TrainConfig, TRAIN_FLAGS)]
+)
+def test_each_config_field_is_a_flag(config: type, flags: dict[str, tuple[str, str]]):
+    assert {f.name for f in fields(config)} == set(flags)
+
+
+@pytest.mark.parametrize(
+    "command", ["", "segment", "train", "weightmap", "evaluate", "models", "demo"]
+)
+def test_help_is_there_and_loads_neither_torch_nor_qt(command: str):
+    code = (
+        "import sys; from napari_unet.cli import main\n"
+        f"try: main({[command, '--help'] if command else ['--help']!r})\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "loaded = {'torch', 'napari', 'qtpy', 'skimage'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage: napari-unet" in done.stdout
+
+
+def test_segment_a_folder(images: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("segment", images, "--device", "cpu") == 0
+    for seed in range(2):
+        labels = tifffile.imread(images / f"cells {seed}_labels.tif")
+        assert labels.shape == (64, 64)
+        assert labels.dtype == np.uint16
+    out = capsys.readouterr().out
+    assert out.count(" objects in 64x64 pixels") == 2
+    # A second run takes no labels for images, and does not write over them.
+    assert run("segment", images, "--device", "cpu") == 1
+    assert capsys.readouterr().err.count("--force") == 2
+    assert run("segment", images, "--device", "cpu", "--force") == 0
+
+
+def test_segment_into_a_folder_that_is_made(images: Path, tmp_path: Path):
+    out = tmp_path / "a" / "b"
+    assert run("segment", images, "-o", out, "--device", "cpu", "--scores") == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        "cells 0_labels.tif",
+        "cells 0_scores.tif",
+        "cells 1_labels.tif",
+        "cells 1_scores.tif",
+    ]
+    scores = tifffile.imread(out / "cells 0_scores.tif")
+    assert scores.dtype == np.float32
+    assert scores.shape[-2:] == (64, 64)
+
+
+def test_segment_one_image_to_a_path(images: Path, tmp_path: Path):
+    out = tmp_path / "mine.tif"
+    assert run("segment", images / "cells 0.tif", "-o", out, "--device", "cpu") == 0
+    assert tifffile.imread(out).shape == (64, 64)
+    assert run("segment", images, "-o", tmp_path / "other.tif") == 2
+
+
+def test_labels_keep_the_pixel_size_of_the_image(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    stack = np.stack([picture(s) for s in range(3)])
+    tifffile.imwrite(
+        path, stack, imagej=True, resolution=(4, 4), metadata={"axes": "TYX", "unit": "um"}
+    )
+    assert run("segment", path, "--device", "cpu") == 0
+    with tifffile.TiffFile(tmp_path / "a_labels.tif") as file:
+        assert file.series[0].axes == "TYX"
+        assert file.imagej_metadata["unit"] in ("um", "micron", "\\u00B5m")
+        assert (
+            file.pages[0].tags["XResolution"].value[0] / file.pages[0].tags["XResolution"].value[1]
+            == 4
+        )
+
+
+def test_the_others_are_finished_when_one_fails(images: Path, capsys: pytest.CaptureFixture[str]):
+    (images / "broken.tif").write_bytes(b"this is text")
+    assert run("segment", images, "--device", "cpu") == 1
+    assert "broken.tif" in capsys.readouterr().err
+    assert len(list(images.glob("*_labels.tif"))) == 2
+
+
+def _bad(folder: Path, name: str) -> Path:
+    path = folder / name
+    whole = folder / "whole.tif"
+    tifffile.imwrite(whole, picture())
+    match name:
+        case "truncated.tif":
+            path.write_bytes(whole.read_bytes()[:4000])
+        case "empty.tif":
+            path.write_bytes(b"")
+        case "text.tif" | "text.png":
+            path.write_text("no image")
+        case "complex.tif":
+            tifffile.imwrite(path, picture().astype(np.complex64))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("missing.tif", "does not exist"),
+        ("text.tif", "cannot be read"),
+        ("text.png", "cannot be read"),
+        ("truncated.tif", "cannot be read"),
+        ("empty.tif", "0 bytes"),
+        ("complex.tif", "complex"),
+        ("notes.docx", "TIFF, PNG or JPEG"),
+    ],
+)
+def test_bad_inputs_get_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, words: str
+):
+    path = _bad(tmp_path, name)
+    if name == "notes.docx":
+        path.write_text("no image")
+    assert run("segment", path, "-o", tmp_path / "out", "--device", "cpu") in (1, 2)
+    err = capsys.readouterr().err
+    assert words in err
+    assert name in err
+    assert "Traceback" not in err
+    assert len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((1, 1), np.uint8),
+        np.full((40, 40), 9, np.uint16),
+        np.full((40, 40), np.nan, np.float32),
+        np.zeros((2, 1, 2, 33, 34), np.uint8),
+    ],
+)
+def test_odd_images_have_no_objects(tmp_path: Path, image: np.ndarray):
+    path = tmp_path / "odd.tif"
+    tifffile.imwrite(path, image, photometric="minisblack")
+    assert run("segment", path, "--device", "cpu") == 0
+    assert tifffile.imread(tmp_path / "odd_labels.tif").max() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "net.pt"], "pickles"),
+        (["--model", "cytoplasm"], "Known models: "),
+        (["--model", "none.safetensors"], "does not exist"),
+        (["--threshold", "2"], "threshold = 2.0"),
+        (["--tile", "0"], "tile = 0"),
+        (["--diameter", "5", "--pixel-size", "1"], "diameter"),
+    ],
+)
+def test_bad_options_start_nothing(
+    images: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+):
+    assert run("segment", images, *arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert not list(images.glob("*_labels.tif"))
+
+
+def test_missing_gpu_is_said(images: Path, capsys: pytest.CaptureFixture[str]):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert run("segment", images, "--device", "cuda") == 2
+    assert "'cuda' is not available" in capsys.readouterr().err
+
+
+def test_weightmap(tmp_path: Path):
+    labels = np.zeros((30, 30), np.uint16)
+    labels[5:15, 5:14], labels[5:15, 15:25] = 1, 2
+    tifffile.imwrite(tmp_path / "l.tif", labels)
+    out = tmp_path / "w.tif"
+    assert run("weightmap", tmp_path / "l.tif", "-o", out, "--w0", 5) == 0
+    weights = tifffile.imread(out)
+    assert weights.dtype == np.float32
+    assert weights[10, 14] > weights[25, 14] + 3
+    assert run("weightmap", tmp_path / "l.tif", "-o", out) == 2
+
+
+def test_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    truth, found = np.zeros((2, 20, 40), np.uint16)
+    truth[2:10, 2:10], truth[2:10, 20:30] = 1, 2
+    found[2:10, 2:10] = 5
+    for name, labels in {"truth": truth, "pred": found}.items():
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / "a.tif", labels)
+    assert run("evaluate", tmp_path / "pred", tmp_path / "truth", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["pooled"]["0.5"] == {"ap": 0.5, "tp": 1, "fp": 0, "fn": 1}
+    assert run("evaluate", tmp_path / "pred" / "a.tif", tmp_path / "truth" / "a.tif") == 0
+    assert "0.5000" in capsys.readouterr().out
+
+
+def test_models_lists_and_describes(capsys: pytest.CaptureFixture[str]):
+    assert run("models") == 0
+    assert capsys.readouterr().out.startswith("nuclei ")
+    assert run("models", "nuclei") == 0
+    assert json.loads(capsys.readouterr().out)["provenance"]["licence"].startswith("CC0")
+    assert run("models", "paper", "--layers") == 0
+    out = capsys.readouterr().out
+    assert "23 convolutional layers, 31,030,658 parameters" in out
+    assert "2 x 388 x 388" in out
+
+
+@pytest.fixture
+def annotated(tmp_path: Path) -> tuple[Path, Path]:
+    for seed in range(3):
+        for name in ("images", "labels"):
+            (tmp_path / name).mkdir(exist_ok=True)
+        image = picture(seed)
+        tifffile.imwrite(tmp_path / "images" / f"{seed}.tif", image)
+        labels = np.zeros(image.shape, np.int32)
+        labels[10:25, 10:25], labels[35:50, 30:45], labels[:, :4] = 1, 2, -1
+        tifffile.imwrite(tmp_path / "labels" / f"{seed}.tif", labels)
+    return tmp_path / "images", tmp_path / "labels"
+
+
+SHORT = ("--iterations", 4, "--batch", 1, "--patch", 32, "--validate-every", 2, "--device", "cpu")
+
+
+def test_train_then_segment_with_it(annotated: tuple[Path, Path], tmp_path: Path):
+    model = tmp_path / "mine.safetensors"
+    assert run("train", *annotated, "-o", model, "--from", "nuclei", *SHORT) == 0
+    assert (tmp_path / "mine.csv").read_text().count("\n") == 4  # header, the start, and two
+    assert run("segment", annotated[0], "--model", model, "-o", tmp_path / "out") == 0
+    assert run("train", *annotated, "-o", model, *SHORT) == 2  # it exists
+
+
+def test_train_resumes_after_kill_9(annotated: tuple[Path, Path], tmp_path: Path):
+    model, straight = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    options = ("--batch", "1", "--patch", "32", "--validate-every", "2", "--device", "cpu")
+    arguments = [str(a) for a in (*annotated, *options, "--iterations", 400)]
+    command = [sys.executable, "-m", "napari_unet", "train", *arguments, "-o", str(model)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    state = tmp_path / "a.resume.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    leftovers = [p.name for p in tmp_path.iterdir() if p.suffix == ".safetensors"]
+    assert sorted(leftovers)[-1] == "a.safetensors"
+    assert run("segment", annotated[0] / "0.tif", "--model", model, "-o", tmp_path / "out") == 0
+    assert run("train", *annotated, *options, "--iterations", 400, "-o", straight, "--resume") == 2
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to a child")
+def test_ctrl_c_keeps_the_best(annotated: tuple[Path, Path], tmp_path: Path):
+    model = tmp_path / "a.safetensors"
+    arguments = [str(a) for a in (*annotated, *SHORT[2:], "--iterations", 100000, "-o", model)]
+    command = [sys.executable, "-m", "napari_unet", "train", *arguments]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    deadline = time.monotonic() + 120
+    while not model.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+    assert "done" in out
+
+
+def test_demo_writes_where_there_is_no_display(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert run("demo", "--headless", "--device", "cpu") == 0
+    out = capsys.readouterr().out
+    labels = tifffile.imread(tmp_path / "demo_labels.tif")
+    assert f"{labels.max()} objects" in out
+    assert labels.max() > 50
+    assert str(tmp_path / "demo_overlay.png") in out
