@@ -1,0 +1,210 @@
+"""Images and labels from TIFF, PNG and JPEG files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from skimage.io import imread
+
+TIFF = (".tif", ".tiff")
+READABLE = (*TIFF, ".png", ".jpg", ".jpeg")
+MAPPED_BYTES = 2**28
+"""Uncompressed files from this size on are memory-mapped instead of read."""
+
+_MICROMETRES = {
+    **dict.fromkeys(("micron", "microns", "um", "µm", "μm", "micrometer"), 1.0),
+    **dict.fromkeys(("nm", "nanometer"), 1e-3),
+    **dict.fromkeys(("mm", "millimeter"), 1e3),
+    **dict.fromkeys(("cm", "centimeter"), 1e4),
+    **dict.fromkeys(("m", "meter"), 1e6),
+    **dict.fromkeys(("inch", "in"), 25_400.0),
+}
+_CENTIMETRE = 3  # ResolutionUnit of baseline TIFF; inches there are printing resolutions
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as a file has it.
+
+    Parameters
+    ----------
+    data : array or memory-mapped array
+        Pixels, of bool, integer or float type.
+    axes : str
+        A letter per dimension: T, Z, C, Y, X, S for colour samples, Q where the file does not say.
+    pixel_size : float or None
+        Micrometres per pixel, if the file states a unit of length.
+    spacing : float or None
+        Micrometres between planes, likewise.
+    """
+
+    data: NDArray[Any]
+    axes: str
+    pixel_size: float | None = None
+    spacing: float | None = None
+    source: Path | None = field(default=None, compare=False)
+
+
+def read_image(path: str | Path) -> Image:
+    """Read a TIFF, PNG or JPEG image.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If there is no such file.
+    ValueError
+        If it cannot be read as an image, or its numbers are complex.
+    """
+    path = _existing(path)
+    image = _read_tiff(path) if path.suffix.lower() in TIFF else _read_picture(path)
+    if image.data.dtype.kind not in "buif":
+        raise ValueError(
+            f"{path} holds numbers of type {image.data.dtype}, which are no gray values: save real"
+            " numbers (for complex ones, their magnitude)."
+        )
+    return image
+
+
+def read_labels(path: str | Path) -> NDArray[Any]:
+    """Read a label image: 0 background, 1.. objects, -1 not annotated.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, it cannot be read, is a colour picture, or not of whole numbers.
+    """
+    image = read_image(path)
+    if "S" in image.axes:
+        raise ValueError(
+            f"{path} is a colour picture, not labels: save labels as a single channel of numbers."
+        )
+    labels = image.data
+    if labels.dtype.kind == "f":
+        if not np.array_equal(labels, np.round(labels)):
+            raise ValueError(f"{path} holds fractions, so it is no label image: choose another.")
+        labels = labels.astype(np.int64)
+    return labels
+
+
+def _existing(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist: check the path.")
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name an image in it.")
+    if path.suffix.lower() not in READABLE:
+        raise ValueError(
+            f"{path} is of no kind that is read here: use TIFF, PNG or JPEG"
+            f" ({', '.join(READABLE)})."
+        )
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty (0 bytes): copy or export it again.")
+    return path
+
+
+def _read_tiff(path: Path) -> Image:
+    try:
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            axes = _known_axes(series.axes, series.shape)
+            mapped = series.nbytes >= MAPPED_BYTES and series.dataoffset is not None
+            if not mapped:
+                _check_complete(file, path)
+            data = tifffile.memmap(path, mode="r") if mapped else series.asarray()
+            pixel_size, spacing = _sizes(file)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged file makes the decoders raise
+        raise ValueError(
+            f"{path} cannot be read as a TIFF ({_first_line(error)}): it is damaged or of another"
+            " kind; export it again."
+        ) from error
+    return Image(data.reshape(series.shape), axes, pixel_size, spacing, path)
+
+
+def _check_complete(file: tifffile.TiffFile, path: Path) -> None:
+    """Raise if the file ends before its pixels do: tifffile would fill them with zeros."""
+    size = path.stat().st_size
+    for page in file.series[0].pages:
+        if page is not None and any(
+            offset + count > size
+            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+        ):
+            raise ValueError("the file ends before its pixels do")
+
+
+def _known_axes(axes: str, shape: tuple[int, ...]) -> str:
+    """Keep the letters that mean something here; any other axis is walked plane by plane."""
+    letters = "".join(a if a in "TZCYXS" else "Q" for a in axes)
+    if "Y" not in letters or "X" not in letters or len(letters) != len(shape):
+        raise ValueError(f"axes {axes} of shape {shape} have no height and width")
+    return letters
+
+
+def _sizes(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
+    """Return micrometres per pixel and between planes, where the file gives a unit of length."""
+    if file.is_ome and file.ome_metadata:
+        return tuple(_ome_size(file.ome_metadata, axis) for axis in "XZ")  # type: ignore[return-value]
+    tags = file.pages.first.tags
+    resolution = tags["XResolution"].value if "XResolution" in tags else (0, 1)
+    per_unit = resolution[0] / resolution[1] if resolution[1] else 0.0
+    if not per_unit > 0:
+        return None, None
+    if file.is_imagej:
+        metadata = file.imagej_metadata or {}
+        unit = _micrometres(str(metadata.get("unit", "")))
+        spacing = metadata.get("spacing")
+        return (unit and unit / per_unit), (unit and spacing and unit * float(spacing))
+    centimetres = "ResolutionUnit" in tags and tags["ResolutionUnit"].value == _CENTIMETRE
+    return (1e4 / per_unit if centimetres else None), None
+
+
+def _micrometres(unit: str) -> float | None:
+    # ImageJ writes the sign for micro as the six characters of its escape.
+    return _MICROMETRES.get(unit.strip().lower().replace("\\u00b5", "µ"))
+
+
+def _ome_size(xml: str, axis: str) -> float | None:
+    """Read PhysicalSizeX or PhysicalSizeZ of the first image; OME's default unit is µm."""
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    text = pixels.group() if pixels else ""
+    size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', text)
+    unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', text)
+    factor = _micrometres(unit.group(1)) if unit else 1.0
+    return float(size.group(1)) * factor if size and factor and float(size.group(1)) > 0 else None
+
+
+def _read_picture(path: Path) -> Image:
+    try:
+        with path.open("rb") as file:  # of a damaged file, a path would stay open
+            data = np.asarray(imread(file))
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise
+        raise ValueError(_unreadable(path, error)) from error
+    except Exception as error:  # whatever a damaged file makes the decoders raise
+        raise ValueError(_unreadable(path, error)) from error
+    if data.ndim == 3 and data.shape[-1] == 2:  # gray and alpha
+        data = data[..., 0]
+    if data.ndim == 3 and data.shape[-1] == 4:
+        data = data[..., :3]
+    if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[-1] != 3):
+        raise ValueError(_unreadable(path, f"its shape is {data.shape}"))
+    return Image(data, "YXS" if data.ndim == 3 else "YX", source=path)
+
+
+def _unreadable(path: Path, reason: object) -> str:
+    return (
+        f"{path} cannot be read as an image ({_first_line(reason)}): it is damaged or of another"
+        " kind; export it again."
+    )
+
+
+def _first_line(reason: object) -> str:
+    return (str(reason).splitlines() or [type(reason).__name__])[0].rstrip(".")

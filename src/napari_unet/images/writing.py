@@ -1,0 +1,190 @@
+"""Labels, numbers and overlays to files: whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from skimage.io import imsave
+from skimage.segmentation import find_boundaries
+
+from napari_unet.images.reading import TIFF, Image
+
+IMAGEJ_LARGEST = 65_535
+"""ImageJ has no integers of more than 16 bits."""
+
+
+def write_labels(
+    path: str | Path,
+    labels: NDArray[Any],
+    *,
+    like: Image | None = None,
+    axes: str | None = None,
+    pixel_size: float | None = None,
+) -> Path:
+    """Write labels as a TIFF that ImageJ, napari and others open at the image's scale.
+
+    Up to 65,535 objects: an ImageJ TIFF of uint16. Beyond: an OME-TIFF of uint32. With pixels that
+    are not annotated (-1): a plain TIFF of int32.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.tif`` path.
+    labels : integer array
+        The image's shape without channels or colours.
+    like : Image or None
+        The image they belong to, whose axes and pixel size are kept.
+    axes, pixel_size
+        Instead of `like`.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in ``.tif`` or ``.tiff``, or the labels are not integers.
+    OSError
+        If it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TIFF:
+        raise ValueError(f"{path} cannot hold labels: let its name end in .tif.")
+    if labels.dtype.kind not in "bui":
+        raise ValueError(f"Labels of type {labels.dtype} are not whole numbers.")
+    spacing = None
+    if like is not None:
+        axes = "".join(a for a in like.axes if a not in "CS")
+        pixel_size, spacing = like.pixel_size, like.spacing
+    axes = axes or "QQQQ"[: labels.ndim - 2] + "YX"
+    low, high = labels.min(initial=0), labels.max(initial=0)
+    if low < 0:
+        return _write_tiff(path, labels.astype(np.int32), {}, {"axes": axes})
+    resolution = {} if pixel_size is None else {"resolution": (1 / pixel_size,) * 2}
+    if high > IMAGEJ_LARGEST:
+        sizes = {} if pixel_size is None else _ome_metadata(pixel_size, spacing)
+        named = {"axes": axes.replace("Q", "T", 1)} | sizes
+        return _write_tiff(path, labels.astype(np.uint32), {"ome": True}, named)
+    metadata: dict[str, Any] = {"axes": axes, "max": float(high), "min": 0.0}
+    if pixel_size is not None:
+        metadata["unit"] = "um"
+        metadata |= {"spacing": spacing} if spacing else {}
+    stack = _as_hyperstack(labels.astype(np.uint16), axes)
+    return _write_tiff(path, stack, {"imagej": True, **resolution}, metadata | {"axes": "TZCYX"})
+
+
+def _ome_metadata(pixel_size: float, spacing: float | None) -> dict[str, Any]:
+    sizes: dict[str, Any] = {}
+    for axis, size in {"X": pixel_size, "Y": pixel_size, "Z": spacing}.items():
+        if size is not None:
+            sizes |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
+    return sizes
+
+
+def _as_hyperstack(labels: NDArray[np.uint16], axes: str) -> NDArray[np.uint16]:
+    """Reshape to ImageJ's TZCYX; of leading axes without a name, the last are Z and then T."""
+    leading = list(axes[:-2])
+    named = [a if a in "TZ" and leading.count(a) == 1 else None for a in leading]
+    free = [a for a in "TZC" if a not in named]
+    for i in reversed(range(len(named))):
+        if named[i] is None:
+            named[i] = free.pop(free.index("Z") if "Z" in free else 0)
+    order = sorted(range(len(named)), key=lambda i: "TZC".index(str(named[i])))
+    moved = labels.transpose([*order, len(named), len(named) + 1])
+    lengths = {named[i]: labels.shape[i] for i in range(len(named))}
+    return moved.reshape(*(lengths.get(a, 1) for a in "TZC"), *labels.shape[-2:])
+
+
+def write_image(path: str | Path, image: NDArray[Any]) -> Path:
+    """Write numbers (weights, scores) as a plain, compressed TIFF.
+
+    Raises
+    ------
+    ValueError
+        If the name does not end in ``.tif`` or ``.tiff``.
+    OSError
+        If it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TIFF:
+        raise ValueError(f"{path} cannot hold numbers: let its name end in .tif.")
+    return _write_tiff(path, image, {"photometric": "minisblack"}, {})
+
+
+def _write_tiff(
+    path: Path, array: NDArray[Any], options: dict[str, Any], metadata: dict[str, Any]
+) -> Path:
+    def write(temporary: Path) -> None:
+        tifffile.imwrite(temporary, array, compression="zlib", metadata=metadata or None, **options)
+
+    return write_whole(path, write)
+
+
+def write_overlay(path: str | Path, image: NDArray[Any], labels: NDArray[Any]) -> Path:
+    """Write a PNG of an image with the outlines of its objects, each in one of many colours.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.png`` path.
+    image : array, shape (Y, X) or (Y, X, 3)
+        Stretched to its 1st and 99.8th percentile.
+    labels : integer array, shape (Y, X)
+        Its labels.
+    """
+    low, high = np.percentile(image, (1, 99.8))
+    gray = np.clip((image - low) / max(high - low, 1e-9), 0, 1)
+    picture = np.repeat(gray[..., None], 3, axis=-1) if gray.ndim == 2 else gray
+    outline = find_boundaries(labels, mode="inner") & (labels > 0)
+    # Steps of the golden angle around the colour circle keep neighbours apart.
+    hue = (labels[outline] * 0.618034) % 1
+    colours = np.clip(np.abs((hue[:, None] * 6 + (0, 4, 2)) % 6 - 3) - 1, 0, 1)
+    picture[outline] = 0.25 + 0.75 * colours
+    pixels = (255 * picture).round().astype(np.uint8)
+
+    def write(temporary: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of low contrast, as in an empty image
+            imsave(temporary, pixels, check_contrast=False)
+
+    return write_whole(Path(path), write)
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a temporary file beside `path`, then rename it.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done; `path` is then as it was.
+    """
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".napari-unet-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {_write_problem(error)}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def _write_problem(error: OSError) -> str:
+    remedies = {
+        errno.ENOSPC: "the disk is full; free some space or choose another folder.",
+        errno.EACCES: "the folder may not be written to; choose another one with -o.",
+        errno.EROFS: "the disk is read-only; choose another folder with -o.",
+        errno.ENOENT: "its folder does not exist; make it first.",
+    }
+    return remedies.get(error.errno or 0, f"{error.strerror or error}.")

@@ -1,0 +1,307 @@
+"""Files in and out: axes, scale and labels survive; nothing is half-written."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imread, imsave
+
+from napari_unet.images import (
+    Image,
+    find_images,
+    pair_by_stem,
+    read_image,
+    read_labels,
+    write_image,
+    write_labels,
+    write_overlay,
+)
+
+
+def noise(*shape: int, dtype: str = "u1") -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "u4", "f4", "f8", ">u2", ">f4"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
+def test_tiff_of_any_type(tmp_path: Path, dtype: str, compression: str | None):
+    array = noise(20, 30, dtype=dtype) - (50 if dtype == "i2" else 0)
+    path = tmp_path / "세포 one.tif"
+    tifffile.imwrite(
+        path, array, compression=compression, byteorder=dtype[0] if ">" in dtype else None
+    )
+    image = read_image(path)
+    np.testing.assert_array_equal(image.data, array)
+    assert image.axes == "YX"
+    assert image.pixel_size is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "micrometres"),
+    [("um", 1), ("micron", 1), ("\\u00B5m", 1), ("µm".encode().decode(), 1), ("nm", 1e-3),
+     ("mm", 1e3), ("inch", 25400), ("pixel", None), ("", None)],
+)  # fmt: skip
+def test_imagej_scale_counts_with_a_unit_of_length(
+    tmp_path: Path, unit: str, micrometres: float | None
+):
+    path = tmp_path / "a.tif"
+    metadata = {"axes": "ZCYX", "spacing": 3.0}
+    if unit.isascii():
+        metadata["unit"] = unit
+    tifffile.imwrite(path, noise(4, 2, 20, 30), imagej=True, resolution=(4, 4), metadata=metadata)
+    image = read_image(path)
+    assert image.axes == "ZCYX"
+    if unit.isascii() and micrometres:
+        assert image.pixel_size == pytest.approx(micrometres / 4)
+        assert image.spacing == pytest.approx(3 * micrometres)
+    else:
+        assert image.pixel_size is None
+
+
+def test_ome_scale(tmp_path: Path):
+    path = tmp_path / "a.ome.tif"
+    sizes = {"PhysicalSizeX": 250.0, "PhysicalSizeXUnit": "nm", "PhysicalSizeZ": 2.0}
+    tifffile.imwrite(path, noise(3, 20, 30), metadata={"axes": "ZYX", **sizes}, ome=True)
+    image = read_image(path)
+    assert (image.axes, image.pixel_size, image.spacing) == ("ZYX", 0.25, 2.0)
+
+
+def test_printing_resolution_is_no_scale(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(20, 30), resolution=(300, 300), resolutionunit="INCH")
+    assert read_image(path).pixel_size is None
+    tifffile.imwrite(path, noise(20, 30), resolution=(20000, 20000), resolutionunit="CENTIMETER")
+    assert read_image(path).pixel_size == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("array", "axes"),
+    [
+        (noise(20, 30), "YX"),
+        (noise(20, 30, 3), "YXS"),
+        (noise(20, 30, 4), "YXS"),
+    ],
+)
+def test_png(tmp_path: Path, array: np.ndarray, axes: str):
+    path = tmp_path / "a.png"
+    imsave(path, array, check_contrast=False)
+    image = read_image(path)
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.data, array[..., :3] if array.ndim == 3 else array)
+
+
+def test_jpeg_and_rgb_tiff(tmp_path: Path):
+    smooth = np.repeat(np.linspace(0, 255, 64).astype("u1")[None, :, None], 3, 2).repeat(64, 0)
+    imsave(tmp_path / "a.jpg", smooth, check_contrast=False)
+    assert np.abs(read_image(tmp_path / "a.jpg").data.astype(int) - smooth).max() < 8
+    tifffile.imwrite(tmp_path / "a.tif", smooth, photometric="rgb")
+    assert read_image(tmp_path / "a.tif").axes == "YXS"
+
+
+def test_large_files_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("napari_unet.images.reading.MAPPED_BYTES", 100)
+    array = noise(5, 20, 30, dtype="u2")
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack")
+    image = read_image(tmp_path / "a.tif")
+    assert isinstance(image.data, np.memmap)
+    np.testing.assert_array_equal(image.data, array)
+
+
+def test_pyramids_and_pages_of_other_sizes_give_the_first_series(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(noise(40, 60), photometric="minisblack")
+        writer.write(noise(20, 30), photometric="minisblack")
+    assert read_image(path).data.shape == (40, 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.tif", b"plain text", "cannot be read as a TIFF"),
+        ("a.tif", b"", r"0 bytes"),
+        ("a.png", b"plain text", "cannot be read as an image"),
+        ("a.lif", b"x", "use TIFF, PNG or JPEG"),
+    ],
+)
+def test_what_is_no_image_is_named(tmp_path: Path, name: str, content: bytes, words: str):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=words) as error:
+        read_image(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("keep", [0.02, 0.5, 0.98])
+def test_truncated_files_are_told_and_not_filled_with_zeros(
+    tmp_path: Path, compression: str | None, keep: float
+):
+    whole, path = tmp_path / "whole.tif", tmp_path / "a.tif"
+    tifffile.imwrite(whole, noise(60, 70), compression=compression)
+    content = whole.read_bytes()
+    path.write_bytes(content[: int(keep * len(content))])
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_image(path)
+
+
+def test_missing_file_folder_and_complex_numbers(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        read_image(tmp_path / "none.tif")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        read_image(tmp_path)
+    tifffile.imwrite(tmp_path / "c.tif", noise(5, 6).astype(complex))
+    with pytest.raises(ValueError, match="magnitude"):
+        read_image(tmp_path / "c.tif")
+
+
+def test_labels(tmp_path: Path):
+    labels = noise(20, 30, dtype="i4") - 1
+    for array in (labels, labels.astype("f4")):
+        tifffile.imwrite(tmp_path / "l.tif", array)
+        found = read_labels(tmp_path / "l.tif")
+        assert found.dtype.kind == "i"
+        np.testing.assert_array_equal(found, labels)
+    tifffile.imwrite(tmp_path / "l.tif", labels + 0.5)
+    with pytest.raises(ValueError, match="fractions"):
+        read_labels(tmp_path / "l.tif")
+    imsave(tmp_path / "l.png", noise(20, 30, 3), check_contrast=False)
+    with pytest.raises(ValueError, match="colour picture"):
+        read_labels(tmp_path / "l.png")
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "saved"),
+    [("YX", (20, 30), "YX"), ("TYX", (4, 20, 30), "TYX"), ("ZYX", (4, 20, 30), "ZYX"),
+     ("TZYX", (2, 3, 20, 30), "TZYX"), ("ZTYX", (3, 2, 20, 30), "TZYX"),
+     ("QYX", (4, 20, 30), "ZYX")],
+)  # fmt: skip
+def test_labels_keep_axes_and_scale(tmp_path: Path, axes: str, shape: tuple[int, ...], saved: str):
+    labels = noise(*shape, dtype="i4") + 1000
+    like = Image(np.empty((*shape[:-2], 2, *shape[-2:])), f"{axes[:-2]}C{axes[-2:]}", 0.25, 2.0)
+    path = write_labels(tmp_path / "l.tif", labels, like=like)
+    back = read_image(path)
+    assert back.axes == saved
+    assert back.data.dtype == np.uint16
+    assert back.pixel_size == pytest.approx(0.25)
+    order = [axes.index(a) for a in saved] if "Q" not in axes else range(labels.ndim)
+    np.testing.assert_array_equal(back.data, labels.transpose(list(order)))
+    with tifffile.TiffFile(path) as file:
+        assert file.is_imagej
+
+
+def test_more_objects_than_imagej_can_count(tmp_path: Path):
+    labels = np.arange(70_000, dtype=np.int32).reshape(250, 280)
+    like = Image(labels, "YX", 0.5)
+    path = write_labels(tmp_path / "l.tif", labels, like=like)
+    back = read_image(path)
+    assert back.data.dtype == np.uint32
+    np.testing.assert_array_equal(back.data, labels)
+    assert back.pixel_size == 0.5
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+
+
+def test_annotations_keep_what_is_not_annotated(tmp_path: Path):
+    labels = noise(20, 30, dtype="i4") - 1
+    back = read_labels(write_labels(tmp_path / "l.tif", labels))
+    assert back.dtype == np.int32
+    np.testing.assert_array_equal(back, labels)
+
+
+def test_numbers(tmp_path: Path):
+    weights = np.random.default_rng(0).random((3, 20, 30), np.float32)
+    back = read_image(write_image(tmp_path / "w.tif", weights))
+    np.testing.assert_array_equal(back.data, weights)
+
+
+@pytest.mark.parametrize("name", ["l.png", "l"])
+def test_only_tiff_holds_labels(tmp_path: Path, name: str):
+    with pytest.raises(ValueError, match=r"end in \.tif"):
+        write_labels(tmp_path / name, noise(5, 5))
+
+
+def test_overlay_shows_outlines_in_colour(tmp_path: Path):
+    labels = np.zeros((30, 30), np.int32)
+    labels[5:12, 5:12], labels[15:25, 15:25] = 1, 2
+    path = write_overlay(tmp_path / "o.png", noise(30, 30), labels)
+    picture = imread(path)
+    assert picture.shape == (30, 30, 3)
+    coloured = np.ptp(picture.astype(int), axis=-1) > 60
+    assert coloured[5, 8]
+    assert coloured[15, 20]
+    assert not coloured[8, 8]
+    assert not coloured[0, 0]
+    assert tuple(picture[5, 8]) != tuple(picture[15, 20])
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = write_labels(tmp_path / "l.tif", noise(20, 30))
+    before = path.read_bytes()
+
+    def fail(file: Path, *_: object, **__: object) -> None:
+        Path(file).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tifffile, "imwrite", fail)
+    with pytest.raises(OSError, match="the disk is full") as error:
+        write_labels(path, noise(20, 30) + 1)
+    assert str(path) in str(error.value)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["l.tif"]
+
+
+def test_missing_folder_is_said(tmp_path: Path):
+    with pytest.raises(OSError, match="folder does not exist"):
+        write_labels(tmp_path / "none" / "l.tif", noise(5, 5))
+
+
+def test_find_images(tmp_path: Path):
+    for name in ("b.tif", "a.PNG", "a_labels.tif", "notes.txt", ".hidden.tif", "c.jpeg"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "sub.tif").mkdir()
+    names = [p.name for p in find_images([tmp_path])]
+    assert names == ["a.PNG", "b.tif", "c.jpeg"]
+    assert [p.name for p in find_images([str(tmp_path / "*.tif")])] == ["b.tif"]
+    twice = find_images([tmp_path / "b.tif", tmp_path, tmp_path / "a_labels.tif"])
+    assert [p.name for p in twice] == ["b.tif", "a.PNG", "c.jpeg", "a_labels.tif"]
+    with pytest.raises(FileNotFoundError, match="No image matches"):
+        find_images([str(tmp_path / "*.gif")])
+    with pytest.raises(FileNotFoundError, match="holds no image"):
+        find_images([tmp_path / "sub.tif"])
+
+
+def test_pairs_by_stem(tmp_path: Path):
+    for name in ("i/a.tif", "i/b.png", "l/a.tif", "l/b_labels.tif", "l/c.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    pairs = pair_by_stem(tmp_path / "i", tmp_path / "l")
+    assert [(image.name, labels.name) for image, labels in pairs] == [
+        ("a.tif", "a.tif"),
+        ("b.png", "b_labels.tif"),
+    ]
+    files = pair_by_stem(tmp_path / "i" / "a.tif", tmp_path / "l" / "c.tif")
+    assert [(image.name, labels.name) for image, labels in files] == [("a.tif", "c.tif")]
+    with pytest.raises(ValueError, match=r"1 images have no labels .*: c\.tif"):
+        pair_by_stem(tmp_path / "l", tmp_path / "i")
+    with pytest.raises(ValueError, match="two folders or two files"):
+        pair_by_stem(tmp_path / "i", tmp_path / "l" / "a.tif")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        pair_by_stem(tmp_path / "i", tmp_path / "none")
+    (tmp_path / "l" / "a_labels.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match="both labels of a"):
+        pair_by_stem(tmp_path / "i", tmp_path / "l")
+
+
+def test_images_and_labels_in_one_folder(tmp_path: Path):
+    for name in ("a.tif", "a_labels.tif"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [(image.name, labels.name) for image, labels in pair_by_stem(tmp_path, tmp_path)] == [
+        ("a.tif", "a_labels.tif")
+    ]
