@@ -74,7 +74,7 @@ def numbered_closely(labels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 def objects(labels: NDArray[np.int32]) -> list[tuple[int, Box]]:
     """Return each object's number and bounding box."""
-    boxes = ndimage.find_objects(np.maximum(labels, 0)) if labels.size else []
+    boxes = ndimage.find_objects(labels) if labels.size else []
     return [(number, box) for number, box in enumerate(boxes, 1) if box is not None]
 
 

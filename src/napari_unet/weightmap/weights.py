@@ -126,8 +126,9 @@ def separation_term(
         source = tuple(slice(s.start, s.stop + 2 * m) for s, m in margins)
         first, second = two_nearest(colours[source], transform)
         gap = (second <= second.dtype.type(far**2)) & (parted[block] == 0)
-        total = np.sqrt(first[gap], dtype=np.float32) + np.sqrt(second[gap], dtype=np.float32)
-        term[block][gap] = w0 * np.exp(np.square(total) / np.float32(-2 * sigma**2))
+        total = np.sqrt(first, dtype=np.float32) + np.sqrt(second, dtype=np.float32)
+        exponent = np.square(total, out=total) / np.float32(-2 * sigma**2)
+        np.multiply(np.exp(exponent, out=exponent) * np.float32(w0), gap, out=term[block])
     return term
 
 
