@@ -123,13 +123,26 @@ def test_another_error_on_the_cpu_is_the_networks_own() -> None:
 
 def test_a_gpu_that_vanished_is_no_runtime_error() -> None:
     lost = RuntimeError("CUDA error: device not ready\nCompile with TORCH_USE_CUDA_DSA.")
-    problem = engines._explain(lost, torch.device("cuda"))
+    problem = engines.explain(lost, torch.device("cuda"))
     assert isinstance(problem, DeviceError)
     assert not isinstance(problem, RuntimeError)
     assert problem.__cause__ is lost
     assert str(problem) == (
         "The CUDA GPU failed (CUDA error: device not ready): use the CPU instead."
     )
+
+
+def test_the_cpu_is_taken_and_it_is_said_when_a_gpu_has_no_room_for_the_network() -> None:
+    class Large(UNet):
+        def to(self, *args, **kwargs):
+            if args and torch.device(args[0]).type != "cpu":
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+            return super().to(*args, **kwargs)
+
+    engine = make_engine(Large(CONFIG), device="meta")
+    assert engine.device.type == "cpu"
+    assert "the CPU goes on" in engine.notice
+    assert engine(random_batch()).shape[1] == TARGET.channels
 
 
 def test_falling_back_from_the_cpu_leads_nowhere() -> None:

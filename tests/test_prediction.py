@@ -24,6 +24,7 @@ class FakeEngine:
 
     def __init__(self, config: UNetConfig = SAME, limit: int = 10**6, gpu: bool = False) -> None:
         self.config, self.limit, self.gpu = config, limit, gpu
+        self.notice = ""
         self.sizes: list[tuple[int, ...]] = []
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -189,6 +190,14 @@ def test_at_the_smallest_tile_the_cpu_takes_over_with_large_ones() -> None:
     assert engine.sizes[-3:] == [(112, 112)] * 3
     assert len(steps) == 4 * 3 + 1 + 3
     assert steps[-1].index == steps[-1].total == len(steps)
+
+
+def test_a_notice_is_told_once() -> None:
+    engine = FakeEngine()
+    engine.notice = "The fan is loud."
+    steps, _ = run(predict_scores(engine, random_image(1, 50, 50), 16))
+    assert [s.message for s in steps[:2]] == ["The fan is loud.", ""]
+    assert engine.notice == ""
 
 
 def test_without_a_way_out_one_sentence_says_so() -> None:

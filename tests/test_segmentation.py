@@ -11,6 +11,7 @@ from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
 from napari_unet.engines import TorchEngine
 from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
+from napari_unet.samples import load_sample
 from napari_unet.segmentation import segment_steps
 
 NETWORK = UNetConfig(base_channels=2, depth=1, padding="same")
@@ -144,6 +145,15 @@ def test_bundled_model_labels_in_two_lines():
     labels = napari_unet.segment(cell()[:200, :200], model="nuclei", device="cpu")
     assert labels.shape == (200, 200)
     assert labels.dtype == np.int32
+
+
+def test_labels_of_the_bundled_model_do_not_depend_on_the_tile():
+    image = load_sample("tissue")[:301, 30:425]
+    expected = napari_unet.segment(image, device="cpu", tile=512)  # all of it
+    assert expected.max() > 50
+    for tile in (128, 256):
+        labels = napari_unet.segment(image, device="cpu", tile=tile)
+        np.testing.assert_array_equal(labels, expected)
 
 
 def test_unknown_model_lists_those_known():

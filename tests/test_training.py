@@ -13,6 +13,7 @@ import napari_unet
 from napari_unet.augmentation import Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, TrainConfig, TrainProgress, UNetConfig
+from napari_unet.engines import OutOfMemory
 from napari_unet.library import Card
 from napari_unet.metrics import iou
 from napari_unet.patches import Example, prepare
@@ -232,6 +233,15 @@ def test_paper_recipe_is_sgd_with_momentum(tmp_path: Path):
 def test_nothing_to_train_on_is_said():
     with pytest.raises(ValueError, match="no annotated image to train on"):
         next(train([], examples(), untrained(CARD), CONFIG))
+
+
+def test_too_little_memory_names_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr("napari_unet.training.loop.weighted_loss", fail)
+    with pytest.raises(OutOfMemory, match=r"smaller batch \(now 2\) or patch"):
+        next(run())
 
 
 def test_files_are_checked_before_the_start(tmp_path: Path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
-from napari_unet.engines import DeviceError, Engine
+from napari_unet.engines import Engine
 from napari_unet.images import Image, read_image, read_labels, write_image, write_labels
 from napari_unet.library import Card
 from napari_unet.patches import Example, prepare
@@ -18,7 +18,7 @@ from napari_unet.segmentation import Segmentation, SegmentProgress, segment_step
 
 LABELS = "_labels.tif"
 SCORES = "_scores.tif"
-UserErrors = (ValueError, OSError, MemoryError, DeviceError)
+UserErrors = (ValueError, OSError, MemoryError)
 """What a file, an option or a machine can be to blame for; each has a sentence for its user."""
 
 
@@ -187,6 +187,7 @@ def load_examples(
                 target,
                 w0=config.w0,
                 sigma=config.sigma,
+                balance=config.balance,
                 axes=image.axes,
                 channel=channel,
             )

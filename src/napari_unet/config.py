@@ -287,6 +287,9 @@ class TrainConfig:
         Height of the separation term of the weight map.
     sigma : float
         Its width in pixels.
+    balance : bool
+        Whether weights balance how frequent objects and background are in an image. Objects then
+        come out wider, the more so the rarer they are.
     val_fraction : float
         Share of the annotated images (or, with a single one, of its area) held out, in (0, 1).
     validate_every : int
@@ -314,6 +317,7 @@ class TrainConfig:
     patch: int = 192
     w0: float = 10.0
     sigma: float = 5.0
+    balance: bool = True
     val_fraction: float = 0.15
     validate_every: int = 100
     seed: int = 0

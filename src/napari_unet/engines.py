@@ -36,6 +36,8 @@ MEMORY_SHARE = {"cpu": 0.5, "mps": 0.5, "cuda": 0.8}
 CLEARLY_FASTER = 1.25
 """Speed-up from which bfloat16 is worth its rounding."""
 
+NO_ROOM = "The GPU's memory is taken: the CPU goes on."
+
 _SPOKEN = {"cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU"}
 
 
@@ -43,7 +45,7 @@ class OutOfMemory(MemoryError):
     """The device had not enough memory for this pass; a smaller tile may fit."""
 
 
-class DeviceError(Exception):
+class DeviceError(OSError):
     """The device failed for another reason than memory, as when a GPU was unplugged.
 
     No RuntimeError, since napari's generator workers swallow those.
@@ -52,6 +54,9 @@ class DeviceError(Exception):
 
 class Engine(Protocol):
     """What prediction asks of whatever runs the network."""
+
+    notice: str
+    """What the user should be told with the next tile; prediction takes it away."""
 
     @property
     def config(self) -> UNetConfig:
@@ -90,7 +95,8 @@ class TorchEngine:
     ValueError
         If `target` and `config` disagree about the number of output channels.
     OutOfMemory
-        If the network alone does not fit on the device.
+        If the network alone does not fit on the device, and that is the CPU. Where a GPU is full
+        the CPU is taken instead, and :attr:`notice` says so.
 
     Notes
     -----
@@ -114,7 +120,13 @@ class TorchEngine:
         self.target = target
         self.precision = precision
         self.network = network.eval()
-        self.to(device)
+        self.notice = ""
+        try:
+            self.to(device)
+        except OutOfMemory:
+            if not self.fall_back():
+                raise
+            self.notice = NO_ROOM
 
     def to(self, device: torch.device | str) -> None:
         """Move the network to another device.
@@ -189,7 +201,7 @@ class TorchEngine:
         try:
             return action()
         except (RuntimeError, MemoryError) as error:
-            problem = _explain(error, self.device)
+            problem = explain(error, self.device)
         # Past the handler the traceback is gone, and with it the tensors of the failed pass.
         if isinstance(problem, OutOfMemory) and self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -301,8 +313,8 @@ def _exact_convolutions(device: torch.device) -> AbstractContextManager[object]:
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
-def _explain(error: RuntimeError | MemoryError, device: torch.device) -> Exception:
-    """Return the exception to raise instead: out of memory, a failed GPU, or the error itself."""
+def explain(error: RuntimeError | MemoryError, device: torch.device) -> Exception:
+    """Return what to raise instead: out of memory, a failed device, or the error itself."""
     text, spoken = str(error).lower(), _SPOKEN.get(device.type, device.type)
     # As worded by CUDA and MPS; torch's CPU allocator on POSIX and on Windows; cuDNN and cuBLAS.
     signs = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")

@@ -55,6 +55,7 @@ def prepare(
     *,
     w0: float = 10.0,
     sigma: float = 5.0,
+    balance: bool = True,
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
 ) -> list[Example]:
@@ -68,7 +69,7 @@ def prepare(
         0 background, 1.. objects, -1 not annotated; the image's shape without channels.
     rule, target : Preprocessing, Target
         What the network takes and what it predicts.
-    w0, sigma : float
+    w0, sigma, balance
         Of the weight map.
     axes, channel
         As in :func:`napari_unet.preprocessing.as_planes`.
@@ -88,7 +89,7 @@ def prepare(
     normalise = measure(planes, rule)
     flat = np.asarray(labels).reshape(-1, *planes.plane_shape).astype(np.int32)
     return [
-        _example(normalise(plane), annotation, target, w0, sigma)
+        _example(normalise(plane), annotation, target, w0, sigma, balance)
         for plane, annotation in zip(planes, flat, strict=True)
         if (annotation >= 0).any()
     ]
@@ -100,8 +101,9 @@ def _example(
     target: Target,
     w0: float,
     sigma: float,
+    balance: bool,
 ) -> Example:
-    classes, weights = training_target(labels, w0, sigma)
+    classes, weights = training_target(labels, w0, sigma, balance=balance)
     channels = [classes.astype(np.float32)]
     if "distance" in target.extras:
         channels.append(distance_target(labels))

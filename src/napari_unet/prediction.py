@@ -123,7 +123,8 @@ def predict_scores(
     scores = _output((engine.config.out_channels, *shape), out)
     largest = engine.choose_tile(shape) if tile is None else tile
     plan = _Plan(shape, largest, engine.config)
-    total, done, message = plan.remaining(), 0, ""
+    total, done = plan.remaining(), 0
+    message, engine.notice = engine.notice, ""
     while done < total:
         current = plan.take()
         result = _run(engine, image, current)

@@ -26,6 +26,7 @@ FLAGS = {
     "patch": ("N", "side of a training patch in pixels"),
     "w0": ("F", "height of the separation term of the weight map"),
     "sigma": ("F", "its width in pixels"),
+    "balance": ("", "balance by weights how frequent objects and background are"),
     "val_fraction": ("F", "share of the annotation that is held out to choose the best by"),
     "validate_every": ("N", "steps between validations"),
     "seed": ("N", "seed of every random choice"),

@@ -114,6 +114,7 @@ def groups_from_arrays(
             card.target,
             w0=config.w0,
             sigma=config.sigma,
+            balance=config.balance,
             axes=axes,
             channel=channel,
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_unet.augmentation import Augmentation, Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.engines import prefers_bfloat16
+from napari_unet.engines import OutOfMemory, explain, prefers_bfloat16
 from napari_unet.library import Card
 from napari_unet.model import UNet
 from napari_unet.patches import Example, sample_windows
@@ -76,7 +76,9 @@ def train(
     ValueError
         If there is nothing to train on or to validate on, or resuming does not fit.
     OSError
-        If a checkpoint cannot be written.
+        If a checkpoint cannot be written, or a GPU fails.
+    OutOfMemory
+        If a step does not fit into memory; what was saved before stays.
     """
     _check_examples(training, validation)
     session = Session(training, validation, start, config, torch.device(device), output)
@@ -135,7 +137,10 @@ class Session:
     def advance(self) -> TrainProgress:
         """Take one step, and validate and save when it is time to."""
         rate = learning_rate(self.config, self.fraction)
-        loss = self._learn(self._draw(), rate)
+        try:
+            loss = self._learn(self._draw(), rate)
+        except (RuntimeError, MemoryError) as error:
+            raise self._explain(error) from error
         self.run.seconds = time.monotonic() - self._clock
         if self.run.iteration % self.config.validate_every == 0 or self.fraction >= 1:
             return self.assess(loss, rate)
@@ -181,6 +186,14 @@ class Session:
         loss.backward()
         run.step(self.config)
         return float(loss.detach())
+
+    def _explain(self, error: RuntimeError | MemoryError) -> Exception:
+        """Return what to raise instead, with the way out of too little memory."""
+        problem, config = explain(error, self.device), self.config
+        if isinstance(problem, OutOfMemory):
+            now = f"smaller batch (now {config.batch}) or patch (now {config.patch} pixels)"
+            return OutOfMemory(f"{problem} Train with a {now}, or on the CPU.")
+        return problem
 
     def _checkpoint(self, scores: dict[str, float]) -> Checkpoint:
         card = described(self.card, self.config, self.run, scores)

@@ -69,14 +69,14 @@ def weight_map(
 
 
 def training_target(
-    labels: Labels, w0: float = 10.0, sigma: float = 5.0
+    labels: Labels, w0: float = 10.0, sigma: float = 5.0, *, balance: bool = True
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return the class (0 background and ridges, 1 object) and the weight of each pixel.
 
     The weights are those of :func:`weight_map`, which says what is raised.
     """
     parted = separate(labels)
-    return (parted > 0).astype(np.uint8), _weights(parted, w0, sigma, None, balance=True)
+    return (parted > 0).astype(np.uint8), _weights(parted, w0, sigma, None, balance)
 
 
 def separation_term(
