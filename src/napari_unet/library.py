@@ -161,7 +161,8 @@ def user_folder() -> Path:
 def list_models() -> dict[str, Path]:
     """Return the models that can be named, bundled first; a user's own hides a bundled one."""
     folders = (BUNDLED, user_folder())
-    found = (p for folder in folders for p in sorted(folder.glob(f"*{SUFFIX}")))
+    # A hidden one is half-written, or what a crash left of it.
+    found = (p for folder in folders for p in sorted(folder.glob(f"[!.]*{SUFFIX}")))
     return {p.stem: p for p in found if not p.stem.endswith(".resume")}  # a training's state
 
 

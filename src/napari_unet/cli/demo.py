@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.flags import add_fields, given
 from napari_unet.cli.segment import FLAGS
-from napari_unet.cli.terminal import tell, warn
+from napari_unet.cli.terminal import counted, tell, warn
 from napari_unet.config import SegmentConfig
+from napari_unet.files import make_folder
 from napari_unet.samples import DEMO, SAMPLES, load_sample
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> bool:
     seconds = time.monotonic() - start
     planes = labels.reshape(-1, *labels.shape[-2:])
     objects = sum(int(plane.max()) for plane in planes)
-    tell(f"{sample.title}: {objects} objects in {seconds:.1f} s")
+    tell(f"{sample.title}: {counted(objects)} in {seconds:.1f} s")
     if arguments.headless or not _has_display():
         return _write(arguments.output, image, labels)
     try:
@@ -63,7 +64,7 @@ def _write(folder: Path, image: NDArray[Any], labels: NDArray[np.int32]) -> bool
     """Write the labels, and their outlines over the image (of a stack, its middle plane)."""
     from napari_unet.images import write_labels, write_overlay
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     middle = len(labels) // 2 if labels.ndim > 2 else ...
     paths = (
         write_labels(folder / "demo_labels.tif", labels),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.flags import add_fields, given
-from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
+from napari_unet.cli.terminal import counted, progress_bar, stoppable, tell, warn
 from napari_unet.config import SegmentConfig
 
 if TYPE_CHECKING:
@@ -69,11 +69,12 @@ def run(arguments: argparse.Namespace) -> bool:
 
 def _tell(outcome: Outcome) -> None:
     if outcome.error:
-        warn(f"{outcome.job.source}: {outcome.error}")
+        named = str(outcome.job.source) in outcome.error
+        warn(outcome.error if named else f"{outcome.job.source}: {outcome.error}")
         return
     shape = "x".join(str(n) for n in outcome.shape)
     tell(
-        f"{outcome.job.source} -> {outcome.job.labels}: {outcome.objects} objects in {shape}"
+        f"{outcome.job.source} -> {outcome.job.labels}: {counted(outcome.objects)} in {shape}"
         f" pixels, {outcome.seconds:.1f} s"
     )
 

@@ -1,10 +1,12 @@
 """Images and labels from files, and labels back to files: whole or not at all."""
 
 from napari_unet.images.finding import find_images, pair_by_stem
-from napari_unet.images.reading import Image, read_image, read_labels
-from napari_unet.images.writing import write_image, write_labels, write_overlay, write_whole
+from napari_unet.images.reading import READABLE, TIFF, Image, read_image, read_labels
+from napari_unet.images.writing import write_image, write_labels, write_overlay
 
 __all__ = [
+    "READABLE",
+    "TIFF",
     "Image",
     "find_images",
     "pair_by_stem",
@@ -13,5 +15,4 @@ __all__ = [
     "write_image",
     "write_labels",
     "write_overlay",
-    "write_whole",
 ]

@@ -9,12 +9,13 @@ from pathlib import Path
 from napari_unet.images.reading import READABLE
 
 LABELS_MARK = "_labels"
+SCORES_MARK = "_scores"
 
 
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     """Expand files, folders and globs to images, sorted within each, none twice.
 
-    Images named ``*_labels*`` are skipped in folders and globs.
+    Images named ``*_labels*`` or ``*_scores`` are skipped in folders and globs: they are results.
 
     Raises
     ------
@@ -47,6 +48,7 @@ def _images_among(paths: Iterable[Path]) -> list[Path]:
         for p in paths
         if p.suffix.lower() in READABLE
         and LABELS_MARK not in p.stem
+        and not p.stem.endswith(SCORES_MARK)
         and not p.name.startswith(".")
         and p.is_file()
     )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from numpy.typing import NDArray
 from skimage.io import imsave
 from skimage.segmentation import find_boundaries
 
+from napari_unet.files import write_whole
 from napari_unet.images.reading import TIFF, Image
 
 IMAGEJ_LARGEST = 65_535
@@ -154,37 +151,3 @@ def write_overlay(path: str | Path, image: NDArray[Any], labels: NDArray[Any]) -
             imsave(temporary, pixels, check_contrast=False)
 
     return write_whole(Path(path), write)
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a temporary file beside `path`, then rename it.
-
-    Raises
-    ------
-    OSError
-        If that cannot be done; `path` is then as it was.
-    """
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".napari-unet-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(f"{path} could not be written: {_write_problem(error)}") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    return path
-
-
-def _write_problem(error: OSError) -> str:
-    remedies = {
-        errno.ENOSPC: "the disk is full; free some space or choose another folder.",
-        errno.EACCES: "the folder may not be written to; choose another one with -o.",
-        errno.EROFS: "the disk is read-only; choose another folder with -o.",
-        errno.ENOENT: "its folder does not exist; make it first.",
-    }
-    return remedies.get(error.errno or 0, f"{error.strerror or error}.")

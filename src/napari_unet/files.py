@@ -1,0 +1,68 @@
+"""Files that are written whole or not at all, and folders that can be written to."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder.",
+    errno.EACCES: "the folder may not be written to; choose another one.",
+    errno.EPERM: "the folder may not be written to; choose another one.",
+    errno.EROFS: "the disk is read-only; choose another folder.",
+    errno.ENOENT: "its folder does not exist; make it first.",
+    errno.EEXIST: "a file of that name is in the way; choose another name.",
+    errno.ENOTDIR: "a file is where a folder is needed; choose another folder.",
+}
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a temporary file beside `path`, then rename it.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write; its folder exists.
+    write : callable
+        Takes the path of the temporary file, which has the suffix of `path`.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done; `path` is then as it was.
+    """
+    temporary = path.with_name(f".{path.stem[:60]}-{token_hex(4)}{path.suffix}")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the user's mask has it; some writers set their own
+        write(temporary)
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {_reason(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder unless it is there, and find out whether files can be put into it.
+
+    Raises
+    ------
+    OSError
+        If not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, "")
+    except OSError as error:
+        raise OSError(f"Nothing can be written into {folder}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return REMEDIES.get(error.errno or 0, f"{error.strerror or error}.")

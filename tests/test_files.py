@@ -1,0 +1,94 @@
+"""Files appear whole or not at all, and what stands in the way is named."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from napari_unet.files import make_folder, write_whole
+
+
+def test_the_file_appears_at_once_and_whole(tmp_path: Path):
+    path = tmp_path / "한국어 a.txt"
+
+    def write(temporary: Path) -> None:
+        assert temporary.suffix == ".txt"
+        temporary.write_text("half")
+        assert not path.exists()
+        temporary.write_text("whole")
+
+    assert write_whole(path, write) == path
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EACCES, "the folder may not be written to"),
+        (errno.EROFS, "the disk is read-only"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path: Path, number: int, words: str):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=f"a.txt could not be written: {words}"):
+        write_whole(path, fail)
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]
+
+
+def test_an_interrupted_write_leaves_no_rest(tmp_path: Path):
+    def interrupt(temporary: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "a.txt", interrupt)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_said(tmp_path: Path):
+    with pytest.raises(OSError, match="its folder does not exist"):
+        write_whole(tmp_path / "none" / "a.txt", Path.touch)
+
+
+def test_a_very_long_name_is_written(tmp_path: Path):
+    path = tmp_path / ("a" * 250 + ".tif")
+    assert write_whole(path, Path.touch).exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_the_permissions_are_those_of_any_new_file(tmp_path: Path):
+    def write(temporary: Path) -> None:
+        temporary.touch()
+        temporary.chmod(0o600)  # as safetensors does
+
+    (tmp_path / "plain").touch()
+    path = write_whole(tmp_path / "a", write)
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_folders_are_made_with_those_above(tmp_path: Path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path):
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(OSError, match=r"Nothing can be written into .*file.*: a file"):
+            make_folder(folder)
+
+
+def test_a_read_only_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Root may write anywhere, so the system's answer is feigned.
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(OSError, match="the folder may not be written to"):
+        make_folder(tmp_path)
