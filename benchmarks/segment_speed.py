@@ -15,6 +15,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -45,22 +46,23 @@ def passes(image: Path, engine: TorchEngine, card: Card, tile: int | None) -> li
     return [torch.from_numpy(b).contiguous(memory_format=torch.channels_last) for b in batches]
 
 
-@torch.inference_mode()
 def bare(engine: TorchEngine, batches: Sequence[torch.Tensor]) -> float:
     """Return the seconds of the forward passes alone."""
     start = time.perf_counter()
     for batch in batches:
-        engine.network(batch)
+        engine.forward(batch)
     return time.perf_counter() - start
 
 
-def whole(job: Job, engine: TorchEngine, card: Card, config: SegmentConfig) -> float:
-    """Return the seconds from the image's file to the labels' file."""
-    start = time.perf_counter()
+def whole(job: Job, engine: TorchEngine, card: Card, config: SegmentConfig) -> tuple[float, int]:
+    """Return the seconds from the image's file to the labels' file, and how many pixels it has."""
+    start, pixels = time.perf_counter(), 0
     for step in segment_files([job], engine, card, config, force=True):
-        if isinstance(step, Outcome) and step.error:
-            raise RuntimeError(f"{job.source}: {step.error}")
-    return time.perf_counter() - start
+        if isinstance(step, Outcome):
+            pixels = prod(step.shape)
+            if step.error:
+                raise RuntimeError(f"{job.source}: {step.error}")
+    return time.perf_counter() - start, pixels
 
 
 def main() -> None:
@@ -80,11 +82,11 @@ def main() -> None:
         bare(engine, batches[0])  # warm up
         for _ in range(arguments.repeat):
             for job, tiles in zip(jobs, batches, strict=True):
-                forward, seconds = bare(engine, tiles), whole(job, engine, card, config)
+                forward = bare(engine, tiles)
+                seconds, pixels = whole(job, engine, card, config)
                 ratios.append(forward / seconds)
                 total += seconds
-                shape = read_image(job.source).data.shape
-                useful += shape[0] * shape[1]
+                useful += pixels
     print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print(f"{len(jobs)} images, {sum(map(len, batches))} tiles, {arguments.repeat} repeats")
     print(f"rate of segment over the bare passes': {statistics.median(ratios):.3f} (median)")

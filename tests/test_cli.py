@@ -14,10 +14,11 @@ import pytest
 import tifffile
 from safetensors.numpy import load_file
 
-from napari_unet.cli import main
+from napari_unet.cli import _parser, main
 from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
-from napari_unet.config import SegmentConfig, TrainConfig
+from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
+from napari_unet.library import read_card
 
 
 def picture(seed: int = 0, size: int = 64) -> np.ndarray:
@@ -41,11 +42,48 @@ def run(*arguments: object) -> int:
     return main([str(a) for a in arguments])
 
 
+# What a recipe or a model decides, and a person at the terminal does not.
+HIDDEN = {
+    UNetConfig: {
+        *("in_channels", "out_channels", "base_channels", "depth"),
+        *("padding", "batch_norm", "dropout"),
+    },
+    Target: {"classes", "extras", "instances"},
+    Preprocessing: {"channels", "low", "high", "invert_bright", "diameter", "pixel_size"},
+}
+
+
 @pytest.mark.parametrize(
-    ("config", "flags"), [(SegmentConfig, SEGMENT_FLAGS), (TrainConfig, TRAIN_FLAGS)]
+    ("config", "flags"),
+    [
+        (SegmentConfig, SEGMENT_FLAGS),
+        (TrainConfig, TRAIN_FLAGS),
+        (UNetConfig, {}),
+        (Target, {}),
+        (Preprocessing, {}),
+    ],
 )
-def test_each_config_field_is_a_flag(config: type, flags: dict[str, tuple[str, str]]):
-    assert {f.name for f in fields(config)} == set(flags)
+def test_each_config_field_is_a_flag_or_hidden(config: type, flags: dict[str, tuple[str, str]]):
+    assert {f.name for f in fields(config)} == set(flags) | HIDDEN.get(config, set())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "segment a.tif b/ c*.png -o out --model nuclei --device auto --pixel-size 0.5 --channel 1"
+        " --tile 256 --threshold 0.4 --min-size 20 --scores --force",
+        "segment a.tif --diameter 30 --channel 0,1 --device mps",
+        "train images labels -o m.safetensors --from nuclei --recipe paper --iterations 5"
+        " --minutes 2 --optimizer sgd --val-fraction 0.2 --w0 8 --sigma 4 --patch 128 --batch 2"
+        " --seed 3 --device cuda --resume",
+        "weightmap labels.tif -o w.tif",
+        "evaluate p t --json",
+        "models nuclei --layers",
+        "demo --headless",
+    ],
+)
+def test_the_flags_people_know_are_read(line: str):
+    _parser().parse_args(line.split())
 
 
 @pytest.mark.parametrize(
@@ -141,7 +179,6 @@ def _bad(folder: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("missing.tif", "does not exist"),
         ("text.tif", "cannot be read"),
         ("text.png", "cannot be read"),
         ("truncated.tif", "cannot be read"),
@@ -156,7 +193,7 @@ def test_bad_inputs_get_one_sentence(
     path = _bad(tmp_path, name)
     if name == "notes.docx":
         path.write_text("no image")
-    assert run("segment", path, "-o", tmp_path / "out", "--device", "cpu") in (1, 2)
+    assert run("segment", path, "-o", tmp_path / "out", "--device", "cpu") == 1
     err = capsys.readouterr().err
     assert words in err
     assert name in err
@@ -164,6 +201,27 @@ def test_bad_inputs_get_one_sentence(
     assert err.count(name) == 1
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.glob("out/*"))
+
+
+def test_missing_files_are_named_and_the_others_done(
+    images: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run("segment", images / "missing.tif") == 2
+    assert "missing.tif does not exist" in capsys.readouterr().err
+    assert run("segment", images / "missing.tif", images / "cells 0.tif", "--device", "cpu") == 1
+    assert (images / "cells 0_labels.tif").exists()
+
+
+def test_images_and_annotations_are_never_written_over(
+    images: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = images / "cells 0.tif"
+    before = path.read_bytes()
+    assert run("segment", path, "-o", path, "--force") == 1
+    assert "is the image itself" in capsys.readouterr().err
+    assert run("weightmap", path, "-o", path, "--force") == 2
+    assert "is the labels themselves" in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -238,6 +296,15 @@ def test_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "0.5000" in capsys.readouterr().out
 
 
+def test_labels_of_other_shapes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name, width in {"p": 5, "t": 6}.items():
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((6, width), np.uint8))
+    assert run("evaluate", tmp_path / "p.tif", tmp_path / "t.tif") == 2
+    err = capsys.readouterr().err
+    assert f"{tmp_path / 'p.tif'} has shape (6, 5)" in err
+    assert f"{tmp_path / 't.tif'} (6, 6)" in err
+
+
 def test_models_lists_and_describes(capsys: pytest.CaptureFixture[str]):
     assert run("models") == 0
     assert capsys.readouterr().out.startswith("nuclei ")
@@ -268,7 +335,11 @@ SHORT = ("--iterations", 4, "--batch", 1, "--patch", 32, "--validate-every", 2, 
 def test_train_then_segment_with_it(annotated: tuple[Path, Path], tmp_path: Path):
     model = tmp_path / "mine.safetensors"
     assert run("train", *annotated, "-o", model, "--from", "nuclei", *SHORT) == 0
-    assert (tmp_path / "mine.csv").read_text().count("\n") == 4  # header, the start, and two
+    assert (tmp_path / "mine.log.csv").read_text().count("\n") == 4  # header, the start, and two
+    provenance = read_card(model).provenance
+    assert provenance["command"].startswith("napari-unet ")
+    assert provenance["started_from"]["name"] == "nuclei"
+    assert "scores" not in provenance  # those of another network
     assert run("segment", annotated[0], "--model", model, "-o", tmp_path / "out") == 0
     assert run("train", *annotated, "-o", model, *SHORT) == 2  # it exists
 
@@ -324,11 +395,21 @@ def test_ctrl_c_keeps_the_best(annotated: tuple[Path, Path], tmp_path: Path):
     assert "done" in out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a display")
+@pytest.mark.parametrize(
+    ("options", "display"), [(("--headless",), ":0"), ((), ""), ((), ":no such display")]
+)
 def test_demo_writes_where_there_is_no_display(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    display: str,
 ):
     monkeypatch.chdir(tmp_path)
-    assert run("demo", "--headless", "--device", "cpu") == 0
+    monkeypatch.setenv("DISPLAY", display)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert run("demo", *options, "--device", "cpu") == 0
     out = capsys.readouterr().out
     labels = tifffile.imread(tmp_path / "demo_labels.tif")
     assert f"{labels.max()} objects" in out

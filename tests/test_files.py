@@ -26,7 +26,7 @@ def test_the_file_appears_at_once_and_whole(tmp_path: Path):
     ("number", "words"),
     [
         (errno.ENOSPC, "the disk is full"),
-        (errno.EACCES, "the folder may not be written to"),
+        (errno.EACCES, "it may not be written to"),
         (errno.EROFS, "the disk is read-only"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],
@@ -90,5 +90,5 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path):
 def test_a_read_only_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     # Root may write anywhere, so the system's answer is feigned.
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(OSError, match="the folder may not be written to"):
+    with pytest.raises(OSError, match="it may not be written to"):
         make_folder(tmp_path)

@@ -13,6 +13,7 @@ from napari_unet.images import (
     Image,
     find_images,
     pair_by_stem,
+    pair_labels,
     read_image,
     read_labels,
     write_image,
@@ -273,7 +274,15 @@ def test_find_images(tmp_path: Path):
     assert names == ["a.PNG", "b.tif", "c.jpeg"]
     assert [p.name for p in find_images([str(tmp_path / "*.tif")])] == ["b.tif"]
     twice = find_images([tmp_path / "b.tif", tmp_path, tmp_path / "a_labels.tif"])
-    assert [p.name for p in twice] == ["b.tif", "a.PNG", "c.jpeg", "a_labels.tif"]
+    assert [p.name for p in twice] == ["b.tif", "a.PNG", "c.jpeg"]  # a shell's glob has results
+    assert find_images([tmp_path / "a_labels.tif"]) == [tmp_path / "a_labels.tif"]
+    with pytest.raises(FileNotFoundError, match="All files named are results"):
+        find_images([tmp_path / "a_labels.tif", tmp_path / "a_scores.tif"])
+    with pytest.raises(FileNotFoundError, match=r"none.tif does not exist"):
+        find_images([tmp_path / "none.tif"])
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "deep" / "deeper" / "d.tif").write_bytes(b"x")
+    assert [p.name for p in find_images([tmp_path / "**" / "d.tif"])] == ["d.tif"]
     with pytest.raises(FileNotFoundError, match="No image matches"):
         find_images([str(tmp_path / "*.gif")])
     with pytest.raises(FileNotFoundError, match="holds no image"):
@@ -308,3 +317,18 @@ def test_images_and_labels_in_one_folder(tmp_path: Path):
     assert [(image.name, labels.name) for image, labels in pair_by_stem(tmp_path, tmp_path)] == [
         ("a.tif", "a_labels.tif")
     ]
+
+
+def test_predictions_pair_with_the_truth_whatever_their_marks(tmp_path: Path):
+    for name in ("p/a_labels.tif", "p/b_labels.tif", "p/c.tif", "t/a.tif", "t/b_labels.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    pairs = pair_labels(tmp_path / "p", tmp_path / "t")
+    assert [(p.name, t.name) for p, t in pairs] == [
+        ("a_labels.tif", "a.tif"),
+        ("b_labels.tif", "b_labels.tif"),
+    ]
+    with pytest.raises(ValueError, match=r"1 images have no prediction in .*: c\.tif"):
+        pair_labels(tmp_path / "t", tmp_path / "p")
+    with pytest.raises(ValueError, match="cannot be paired"):
+        pair_labels(tmp_path / "t", tmp_path / "p" / "c.tif")

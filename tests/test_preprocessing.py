@@ -515,8 +515,9 @@ def test_zoom_brings_objects_to_the_trained_size(
     assert zoom_factor(rule, diameter, pixel_size) == expected
 
 
-def test_pixel_size_counts_only_with_a_model_that_has_one() -> None:
-    assert zoom_factor(Preprocessing(diameter=20.0), pixel_size=0.1) == 1.0
+def test_pixel_size_without_the_models_own_is_told() -> None:
+    with pytest.raises(ValueError, match=r"pixel_size = 0.1 cannot be used: .* diameter"):
+        zoom_factor(Preprocessing(diameter=20.0), pixel_size=0.1)
 
 
 def test_diameter_without_the_models_own_is_told() -> None:

@@ -25,11 +25,21 @@ def test_demo_is_bundled():
 
 @pytest.mark.parametrize("name", [s.name for s in SAMPLES.values() if not s.bundled])
 def test_offline_the_others_get_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(skimage.data, SAMPLES[name].function, _no_network)
+    for function in ("socket.socket.connect", "socket.getaddrinfo"):
+        monkeypatch.setattr(function, _no_network)
     with pytest.raises(ConnectionError, match="connect to the internet") as error:
         load_sample(name)
     assert DEMO in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_damaged_download_is_told_as_such(monkeypatch: pytest.MonkeyPatch):
+    def damaged() -> None:
+        raise ValueError("SHA256 hash of downloaded file (a.tif) does not match the known hash")
+
+    monkeypatch.setattr(skimage.data, "human_mitosis", damaged)
+    with pytest.raises(ConnectionError, match="checksum is wrong"):
+        load_sample("mitosis")
 
 
 def test_a_channel_is_taken_from_a_stack(monkeypatch: pytest.MonkeyPatch):

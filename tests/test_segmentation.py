@@ -147,13 +147,25 @@ def test_bundled_model_labels_in_two_lines():
     assert labels.dtype == np.int32
 
 
-def test_labels_of_the_bundled_model_do_not_depend_on_the_tile():
+def test_labels_of_the_bundled_model_do_not_depend_on_the_tile(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("napari_unet.engines.prefers_bfloat16", lambda _: False)
     image = load_sample("tissue")[:301, 30:425]
     expected = napari_unet.segment(image, device="cpu", tile=512)  # all of it
     assert expected.max() > 50
     for tile in (128, 256):
         labels = napari_unet.segment(image, device="cpu", tile=tile)
         np.testing.assert_array_equal(labels, expected)
+
+
+def test_labels_of_the_bundled_model_hardly_depend_on_the_precision(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    image = load_sample("tissue")[:192, :192]
+    monkeypatch.setattr("napari_unet.engines.prefers_bfloat16", lambda _: False)
+    exact = napari_unet.segment(image, device="cpu") > 0
+    monkeypatch.setattr("napari_unet.engines.prefers_bfloat16", lambda _: True)
+    rounded = napari_unet.segment(image, device="cpu") > 0
+    assert 0 < (exact != rounded).mean() <= 1e-3
 
 
 def test_unknown_model_lists_those_known():

@@ -151,6 +151,39 @@ def test_resumed_run_equals_a_straight_one_bitwise(tmp_path: Path):
     )
 
 
+def test_a_resumed_run_rounds_as_it_did_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the stopwatch says of bfloat16 may differ from one process to the next."""
+    straight, broken = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    monkeypatch.setattr("napari_unet.training.state.prefers_bfloat16", lambda _: True)
+    run_to_end(run(straight))
+    steps = run(broken)
+    next(step for step in steps if step.iteration == 3)
+    steps.close()
+    monkeypatch.setattr("napari_unet.training.state.prefers_bfloat16", lambda _: False)
+    run_to_end(run(broken, resume=True))
+    assert torch.equal(
+        weights_of(Checkpoint.load(Files(straight).last)),
+        weights_of(Checkpoint.load(Files(broken).last)),
+    )
+
+
+def test_state_is_saved_by_the_clock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    output = tmp_path / "m.safetensors"
+    monkeypatch.setattr("napari_unet.training.loop.SAVE_EVERY", 0.0)
+    steps = run(output)
+    next(steps)
+    steps.close()  # long before the first validation
+    assert not output.exists()
+    resumed = run(output, resume=True)
+    assert next(resumed).iteration == 2
+    best = run_to_end(resumed)
+    assert same_weights(best, Checkpoint.load(output))
+
+
+def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    return torch.equal(weights_of(one), weights_of(other))
+
+
 def _tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
@@ -176,6 +209,15 @@ def test_log_has_a_line_a_validation(tmp_path: Path):
         rows = list(csv.DictReader(file))
     assert [int(r["iteration"]) for r in rows] == [3, 6]
     assert set(rows[0]) == {"iteration", "seconds", "train_loss", "loss", "iou", "ap50"}
+
+
+def test_a_new_run_begins_a_new_log_and_leaves_tables_of_that_name(tmp_path: Path):
+    output, table = tmp_path / "cells.safetensors", tmp_path / "cells.csv"
+    table.write_text("cell,area\n")
+    Files(output).log.write_text("of a run whose model was deleted\n")
+    run_to_end(run(output))
+    assert Files(output).log.read_text().startswith("iteration,seconds")
+    assert table.read_text() == "cell,area\n"
 
 
 def test_resume_with_other_settings_names_them(tmp_path: Path):
@@ -255,6 +297,25 @@ def test_files_are_checked_before_the_start(tmp_path: Path):
         Files(taken).check(resume=True)
     with pytest.raises(ValueError, match=r"end in \.safetensors"):
         Files(tmp_path / "m.pt").check(resume=False)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [((0.5, 0.5), 0.5), ((0.5, 0.502), 0.5), ((0.5, 0.25), None), ((0.5, None), None)],
+)
+def test_card_states_the_pixel_size_that_all_images_share(sizes, expected):
+    groups = [prepare(*disks(), CARD.preprocessing, TARGET, pixel_size=size) for size in sizes]
+    described = describe_data(untrained(CARD), groups)
+    assert described.card.preprocessing.pixel_size == expected
+
+
+def test_card_keeps_nothing_that_is_true_of_the_start_only():
+    known = {"name": "old", "scores": {"ap": 1.0}, "command": "x", "training": {}, "data": "much"}
+    start = untrained(replace(CARD, provenance=known))
+    provenance = describe_data(start, [examples()], "napari-unet train").card.provenance
+    assert provenance["started_from"] == {"name": "old", "data": "much"}
+    assert provenance["command"] == "napari-unet train"
+    assert not {"scores", "name", "training"} & set(provenance)
 
 
 def test_card_states_the_objects_it_was_trained_on():

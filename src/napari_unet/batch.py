@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
 from napari_unet.engines import Engine
-from napari_unet.files import make_folder
+from napari_unet.files import is_same, make_folder
 from napari_unet.images import (
     READABLE,
     TIFF,
@@ -27,7 +27,7 @@ from napari_unet.segmentation import Segmentation, SegmentProgress, segment_step
 
 LABELS = "_labels.tif"
 SCORES = "_scores.tif"
-UserErrors = (ValueError, OSError, MemoryError)
+UserErrors = (ValueError, OSError, MemoryError, RuntimeError)
 """What a file, an option or a machine can be to blame for; each has a sentence for its user."""
 
 
@@ -109,7 +109,7 @@ def segment_files(
         From :func:`plan`.
     engine, card, config
         As for :func:`napari_unet.segmentation.segment_steps`. Without `config.pixel_size` and
-        `config.diameter`, a file's own pixel size counts.
+        `config.diameter`, a file's own pixel size counts, if the model states one, too.
     force : bool
         Write over labels that exist.
     scores : bool
@@ -128,7 +128,8 @@ def segment_files(
             _check_free(job, force, scores)
             image = read_image(job.source)
             own = config
-            if config.pixel_size is None and config.diameter is None:
+            states_size = card.preprocessing.pixel_size is not None
+            if states_size and config.pixel_size is None and config.diameter is None:
                 own = replace(config, pixel_size=image.pixel_size)
             steps = segment_steps(image.data, engine, card, own, image.axes, keep_scores=scores)
             result = yield from _until_stopped(steps)
@@ -157,6 +158,8 @@ def _until_stopped(
 
 
 def _check_free(job: Job, force: bool, scores: bool) -> None:
+    if is_same(job.labels, job.source):
+        raise ValueError(f"{job.labels} is the image itself: write its labels elsewhere.")
     make_folder(job.labels.parent)  # before time is spent on the image
     for path in (job.labels, job.scores) if scores else (job.labels,):
         if path.exists() and not force:
@@ -202,6 +205,7 @@ def load_examples(
                 balance=config.balance,
                 axes=image.axes,
                 channel=channel,
+                pixel_size=image.pixel_size,
             )
         except ValueError as error:
             raise ValueError(f"{path} with {labels}: {error}") from error

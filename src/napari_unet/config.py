@@ -21,8 +21,8 @@ def _require(condition: bool, name: str, value: object, remedy: str) -> None:
         raise ValueError(f"{name} = {value!r} is not possible: {remedy}.")
 
 
-def _require_lengths(record: object, *names: str) -> None:
-    """Raise a ValueError unless each field is a length, or None."""
+def _require_positive(record: object, *names: str) -> None:
+    """Raise a ValueError unless each field is a positive, finite number, or None."""
     for name in names:
         value = getattr(record, name)
         _require(value is None or 0 < value < inf, name, value, "use a positive number")
@@ -210,7 +210,7 @@ class Preprocessing(_Record):
         _require(self.channels >= 1, "channels", self.channels, "use 1 or more")
         ordered = 0 <= self.low < self.high <= 100
         _require(ordered, "low, high", (self.low, self.high), "use 0 <= low < high <= 100")
-        _require_lengths(self, "diameter", "pixel_size")
+        _require_positive(self, "diameter", "pixel_size")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class SegmentConfig:
     def __post_init__(self) -> None:
         devices = get_args(Device)
         _require(self.device in devices, "device", self.device, f"use one of {', '.join(devices)}")
-        _require_lengths(self, "diameter", "pixel_size")
+        _require_positive(self, "diameter", "pixel_size")
         chosen = self.channel is None or (isinstance(self.channel, tuple) and self.channel != ())
         _require(chosen, "channel", self.channel, "use a tuple of numbers from 0, such as (0,)")
         sizes = (self.diameter, self.pixel_size)
@@ -334,17 +334,15 @@ class TrainConfig:
         _require(
             self.optimizer in ("adamw", "sgd"), "optimizer", self.optimizer, "use 'adamw' or 'sgd'"
         )
-        for name in ("minutes", "learning_rate"):
-            value = getattr(self, name)
-            _require(value is None or value > 0, name, value, "use a positive number")
-        _require(self.w0 >= 0, "w0", self.w0, "use 0 or more")
-        _require(self.sigma > 0, "sigma", self.sigma, "use a positive number of pixels")
+        _require_positive(self, "minutes", "learning_rate", "sigma")
+        _require(0 <= self.w0 < inf, "w0", self.w0, "use 0 or more")
+        _require(self.seed >= 0, "seed", self.seed, "use 0 or more")
         _require(
             0 < self.val_fraction < 1, "val_fraction", self.val_fraction, "use a value in (0, 1)"
         )
         _require(0 <= self.average < 1, "average", self.average, "use a value in [0, 1)")
         _require(0 <= self.invert <= 1, "invert", self.invert, "use a probability")
-        _require(self.scale >= 1, "scale", self.scale, "use 1 or more")
+        _require(1 <= self.scale < inf, "scale", self.scale, "use 1 or more")
 
 
 @dataclass(frozen=True)

@@ -181,11 +181,16 @@ class TorchEngine:
         return self._attempt(lambda: self._run(batch))
 
     @torch.inference_mode()
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        images = torch.tensor(batch, device=self.device)  # a copy: the array may be read-only
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits (B, K, H', W') of images (B, C, H, W) on the device, and no more."""
         with _exact_convolutions(self.device), _autocast(self.device, self.bfloat16):
             logits: Tensor = self.network(images)
-        scores: NDArray[np.float32] = self._scores(logits).cpu().numpy()
+        return logits
+
+    @torch.inference_mode()
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        images = torch.tensor(batch, device=self.device)  # a copy: the array may be read-only
+        scores: NDArray[np.float32] = self._scores(self.forward(images)).cpu().numpy()
         return scores
 
     def _scores(self, logits: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
 
+_DENIED = "it may not be written to, or another program has it open; choose another place."
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder.",
-    errno.EACCES: "the folder may not be written to; choose another one.",
-    errno.EPERM: "the folder may not be written to; choose another one.",
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
     errno.EROFS: "the disk is read-only; choose another folder.",
     errno.ENOENT: "its folder does not exist; make it first.",
     errno.EEXIST: "a file of that name is in the way; choose another name.",
@@ -62,6 +63,11 @@ def make_folder(folder: Path) -> None:
             raise PermissionError(errno.EACCES, "")
     except OSError as error:
         raise OSError(f"Nothing can be written into {folder}: {_reason(error)}") from error
+
+
+def is_same(one: Path, other: Path) -> bool:
+    """Say whether two paths lead to one file that exists."""
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _reason(error: OSError) -> str:

@@ -30,20 +30,24 @@ class Example:
         Loss weight of each pixel; 0 where it is not annotated.
     labels : int32 array, shape (Y, X)
         The annotation itself.
+    pixel_size : float or None
+        Micrometres per pixel, if that is known.
     """
 
     image: NDArray[np.float32]
     target: NDArray[np.float32]
     weights: NDArray[np.float32]
     labels: NDArray[np.int32]
+    pixel_size: float | None = None
 
     def part(self, region: tuple[slice, slice]) -> Example:
         """Cut out a rectangle."""
-        return Example(
-            self.image[:, *region],
-            self.target[:, *region],
-            self.weights[region],
-            self.labels[region],
+        return replace(
+            self,
+            image=self.image[:, *region],
+            target=self.target[:, *region],
+            weights=self.weights[region],
+            labels=self.labels[region],
         )
 
 
@@ -58,6 +62,7 @@ def prepare(
     balance: bool = True,
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
+    pixel_size: float | None = None,
 ) -> list[Example]:
     """Turn an annotated image into examples, one a plane; planes without annotation are left out.
 
@@ -73,6 +78,8 @@ def prepare(
         Of the weight map.
     axes, channel
         As in :func:`napari_unet.preprocessing.as_planes`.
+    pixel_size : float or None
+        Micrometres per pixel, if that is known.
 
     Raises
     ------
@@ -89,7 +96,10 @@ def prepare(
     normalise = measure(planes, rule)
     flat = np.asarray(labels).reshape(-1, *planes.plane_shape).astype(np.int32)
     return [
-        _example(normalise(plane), annotation, target, w0, sigma, balance)
+        replace(
+            _example(normalise(plane), annotation, target, w0, sigma, balance),
+            pixel_size=pixel_size,
+        )
         for plane, annotation in zip(planes, flat, strict=True)
         if (annotation >= 0).any()
     ]

@@ -301,12 +301,12 @@ def zoom_factor(
     diameter : float or None
         Object diameter in the image, in pixels.
     pixel_size : float or None
-        Pixel size of the image in micrometres. Used if the model has one, else 1 is returned.
+        Pixel size of the image in micrometres.
 
     Raises
     ------
     ValueError
-        If a diameter is given and the model does not state its own, or the factor is absurd.
+        If one is given that the model does not state for itself, or the factor is absurd.
     """
     if diameter is not None:
         if rule.diameter is None:
@@ -315,7 +315,12 @@ def zoom_factor(
                 " diameter it was trained at; leave the diameter out."
             )
         return _checked_zoom("diameter", diameter, rule.diameter / diameter)
-    if pixel_size is not None and rule.pixel_size is not None:
+    if pixel_size is not None:
+        if rule.pixel_size is None:
+            raise ValueError(
+                f"pixel_size = {pixel_size} cannot be used: the model does not state the pixel"
+                " size it was trained at; give the objects' diameter in pixels instead."
+            )
         return _checked_zoom("pixel_size", pixel_size, pixel_size / rule.pixel_size)
     return 1.0
 

@@ -110,6 +110,10 @@ def load_sample(name: str) -> NDArray[Any]:
     except Exception as error:  # pooch lets through whatever requests and urllib3 raise
         if sample.bundled:
             raise
+        if isinstance(error, ValueError) and "hash" in str(error):
+            raise ConnectionError(
+                f"The sample {name!r} arrived damaged (its checksum is wrong): try again later."
+            ) from error
         raise ConnectionError(
             f"The sample {name!r} could not be downloaded: connect to the internet, or choose one"
             f" that needs no download ({', '.join(s.name for s in SAMPLES.values() if s.bundled)})."

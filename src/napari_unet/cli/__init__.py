@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from napari_unet import __version__
 from napari_unet.cli import demo, evaluate, models, segment, train, weightmap
+from napari_unet.cli.terminal import warn
 
 DONE, SOME_FAILED, NOTHING_STARTED = 0, 1, 2
 COMMANDS = (segment, train, weightmap, evaluate, models, demo)
@@ -24,9 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         all_done: bool = arguments.run(arguments)
     except KeyboardInterrupt:
-        return _complain("interrupted.")
+        warn("interrupted.")
+        return SOME_FAILED
     except (ValueError, OSError, MemoryError, ImportError) as error:
-        return _complain(str(error) or type(error).__name__)
+        warn(str(error) or type(error).__name__)
+        return NOTHING_STARTED
     return DONE if all_done else SOME_FAILED
 
 
@@ -35,11 +38,6 @@ def _speak_unicode() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-
-
-def _complain(message: str) -> int:
-    sys.stderr.write(f"napari-unet: {message}\n")
-    return NOTHING_STARTED
 
 
 def _parser() -> argparse.ArgumentParser:

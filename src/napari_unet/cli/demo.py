@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -51,11 +52,13 @@ def run(arguments: argparse.Namespace) -> bool:
     tell(f"{sample.title}: {counted(objects)} in {seconds:.1f} s")
     if arguments.headless or not _has_display():
         return _write(arguments.output, image, labels)
-    try:
-        from napari_unet._qt.demo import show
-    except ImportError as error:
-        warn(f"napari's window is not available ({error}); pip install 'napari[all]'.")
+    if not _window_opens():
+        warn(
+            "Qt opens no window here (pip install 'napari[all]' brings Qt); writing files instead."
+        )
         return _write(arguments.output, image, labels)
+    from napari_unet._qt.demo import show
+
     show(image, labels, sample.name)
     return True
 
@@ -73,6 +76,13 @@ def _write(folder: Path, image: NDArray[Any], labels: NDArray[np.int32]) -> bool
     for path in paths:
         tell(str(path.resolve()))
     return True
+
+
+def _window_opens() -> bool:
+    """Try it in a process of its own: without a usable display Qt ends the one that asks."""
+    code = "from qtpy.QtWidgets import QApplication; QApplication([])"
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    return tried.returncode == 0
 
 
 def _has_display() -> bool:

@@ -6,11 +6,13 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.terminal import tell
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_unet.metrics import Evaluation
 
 
@@ -25,19 +27,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> bool:
     """Print the average precision at IoU 0.5 to 0.9."""
-    from napari_unet.images import pair_by_stem, read_labels
+    from napari_unet.images import pair_labels
     from napari_unet.metrics import average_precision
 
-    if arguments.truth.is_dir():
-        pairs = pair_by_stem(arguments.truth, arguments.prediction)
-    else:
-        pairs = [(arguments.truth, arguments.prediction)]
-    evaluation = average_precision(
-        (read_labels(prediction), read_labels(truth)) for truth, prediction in pairs
-    )
-    names = [truth.stem for truth, _ in pairs]
+    pairs = pair_labels(arguments.prediction, arguments.truth)
+    evaluation = average_precision(_read(*pair) for pair in pairs)
+    names = [truth.stem for _, truth in pairs]
     tell(_as_json(evaluation, names) if arguments.json else _as_table(evaluation))
     return True
+
+
+def _read(prediction: Path, truth: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    from napari_unet.images import read_labels
+
+    found, wanted = read_labels(prediction), read_labels(truth)
+    if found.shape != wanted.shape:
+        raise ValueError(
+            f"{prediction} has shape {found.shape} and {truth} {wanted.shape}: labels of one image"
+            " have one shape."
+        )
+    return found, wanted
 
 
 def _as_table(evaluation: Evaluation) -> str:

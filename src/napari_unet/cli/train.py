@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unet.cli.flags import add_fields, given
-from napari_unet.cli.terminal import progress_bar, stoppable, tell
+from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import RECIPES, TrainConfig, TrainProgress
 
 if TYPE_CHECKING:
@@ -52,13 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--from", dest="start", metavar="NAME", help="model to start from")
     parser.add_argument(
-        "--recipe", choices=tuple(RECIPES), default="standard", help="network and settings"
+        "--recipe",
+        choices=tuple(RECIPES),
+        default="standard",
+        help="network and settings; the defaults below are those of standard",
     )
     parser.add_argument("--channel", type=int, metavar="N", help="channel to use, from 0")
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to train"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted training, given the same options",
+    )
     add_fields(parser, TrainConfig, FLAGS)
 
 
@@ -83,9 +92,13 @@ def run(arguments: argparse.Namespace) -> bool:
     steps = training.train(
         kept, held, start, config, device=device, output=arguments.output, resume=arguments.resume
     )
-    with progress_bar("%", total=100) as bar:
-        for progress in stoppable(steps):
-            _show(progress, bar)
+    try:
+        with progress_bar("%", total=100) as bar:
+            for progress in stoppable(steps):
+                _show(progress, bar)
+    except (OSError, MemoryError) as error:
+        warn(f"{error} Go on with --resume from what was saved, if anything was.")
+        return False
     tell(f"{arguments.output}: done; segment with --model {arguments.output}")
     return True
 
@@ -104,7 +117,7 @@ def _read(
     card = start.card
     examples = load_examples(pairs, card.preprocessing, card.target, config, channel)
     groups = list(examples)
-    return groups, describe_data(start, groups)
+    return groups, describe_data(start, groups, shlex.join(["napari-unet", *sys.argv[1:]]))
 
 
 def _show(progress: TrainProgress, bar: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_unet.cli.terminal import tell
 from napari_unet.config import TrainConfig
+from napari_unet.files import is_same
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +29,8 @@ def run(arguments: argparse.Namespace) -> bool:
     from napari_unet.weightmap import weight_map
 
     output: Path = arguments.output
+    if is_same(output, arguments.labels):
+        raise ValueError(f"{output} is the labels themselves: write their weights elsewhere.")
     if output.exists() and not arguments.force:
         raise ValueError(f"{output} exists already: write over it with --force.")
     labels = read_labels(arguments.labels)

@@ -1,6 +1,6 @@
 """Images and labels from files, and labels back to files: whole or not at all."""
 
-from napari_unet.images.finding import find_images, pair_by_stem
+from napari_unet.images.finding import find_images, pair_by_stem, pair_labels
 from napari_unet.images.reading import READABLE, TIFF, Image, read_image, read_labels
 from napari_unet.images.writing import write_image, write_labels, write_overlay
 
@@ -10,6 +10,7 @@ __all__ = [
     "Image",
     "find_images",
     "pair_by_stem",
+    "pair_labels",
     "read_image",
     "read_labels",
     "write_image",

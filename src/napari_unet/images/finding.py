@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from napari_unet.images.reading import READABLE
@@ -15,17 +15,23 @@ SCORES_MARK = "_scores"
 def find_images(inputs: Sequence[str | Path]) -> list[Path]:
     """Expand files, folders and globs to images, sorted within each, none twice.
 
-    Images named ``*_labels*`` or ``*_scores`` are skipped in folders and globs: they are results.
+    Images named ``*_labels*`` or ``*_scores`` are results: they are skipped in folders and globs,
+    and among several files, which are what a shell makes of a glob. One alone is taken.
 
     Raises
     ------
     FileNotFoundError
-        If a file does not exist, or a folder or glob holds no image.
+        If a folder or glob holds no image, or none of the files exists.
     """
     found: dict[Path, None] = {}
     for item in inputs:
         found |= dict.fromkeys(_expand(Path(item)))
-    return list(found)
+    images = [p for p in found if len(inputs) == 1 or not _is_result(p)]
+    if not images:
+        raise FileNotFoundError("All files named are results (*_labels*, *_scores): name images.")
+    if not any(p.exists() for p in images):
+        raise FileNotFoundError(f"{images[0]} does not exist: check the path.")
+    return images
 
 
 def _expand(path: Path) -> list[Path]:
@@ -36,7 +42,7 @@ def _expand(path: Path) -> list[Path]:
         return images
     if path.exists() or not glob.has_magic(str(path)):
         return [path]  # a missing file is told when its turn comes, the others being finished
-    images = _images_among(Path(p) for p in glob.glob(str(path)))  # noqa: PTH207 (absolute ones)
+    images = _images_among(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207 (absolute ones)
     if not images:
         raise FileNotFoundError(f"No image matches {path}.")
     return images
@@ -47,11 +53,14 @@ def _images_among(paths: Iterable[Path]) -> list[Path]:
         p
         for p in paths
         if p.suffix.lower() in READABLE
-        and LABELS_MARK not in p.stem
-        and not p.stem.endswith(SCORES_MARK)
+        and not _is_result(p)
         and not p.name.startswith(".")
         and p.is_file()
     )
+
+
+def _is_result(path: Path) -> bool:
+    return LABELS_MARK in path.stem or path.stem.endswith(SCORES_MARK)
 
 
 def pair_by_stem(images: str | Path, labels: str | Path) -> list[tuple[Path, Path]]:
@@ -70,20 +79,54 @@ def pair_by_stem(images: str | Path, labels: str | Path) -> list[tuple[Path, Pat
         If images lack labels, or two files claim one stem.
     """
     images, labels = Path(images), Path(labels)
-    for path in (images, labels):
+    if _are_files(images, labels):
+        return [(images, labels)]
+    by_stem = _by_stem(labels, images == labels)
+    found = _expand(images)
+    _require_all({p.stem: p for p in found}, by_stem, f"have no labels in {labels}")
+    return [(image, by_stem[image.stem]) for image in found]
+
+
+def pair_labels(predictions: str | Path, truths: str | Path) -> list[tuple[Path, Path]]:
+    """Pair predicted with true labels of the same stem, a ``_labels`` at its end aside.
+
+    Parameters
+    ----------
+    predictions, truths : str or Path
+        Two folders, or two files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one does not exist or holds no image.
+    ValueError
+        If true labels have no prediction, or two files claim one stem.
+    """
+    predictions, truths = Path(predictions), Path(truths)
+    if _are_files(predictions, truths):
+        return [(predictions, truths)]
+    found, wanted = _by_stem(predictions, False), _by_stem(truths, False)
+    if not wanted:
+        raise FileNotFoundError(f"{truths} holds no labels ({', '.join(READABLE)}).")
+    _require_all(wanted, found, f"have no prediction in {predictions}")
+    return [(found[stem], path) for stem, path in wanted.items()]
+
+
+def _are_files(one: Path, other: Path) -> bool:
+    """Say whether both are files; raise if one is missing, or only one is a file."""
+    for path in (one, other):
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: check the path.")
-    if images.is_file() and labels.is_file():
-        return [(images, labels)]
-    if images.is_file() or labels.is_file():
-        raise ValueError(f"{images} and {labels} cannot be paired: give two folders or two files.")
-    by_stem = _by_stem(labels, images == labels)
-    pairs = [(image, by_stem.get(image.stem)) for image in _expand(images)]
-    missing = [image.name for image, label in pairs if label is None]
+    if one.is_file() != other.is_file():
+        raise ValueError(f"{one} and {other} cannot be paired: give two folders or two files.")
+    return one.is_file()
+
+
+def _require_all(wanted: Mapping[str, Path], found: Container[str], problem: str) -> None:
+    missing = [path.name for stem, path in wanted.items() if stem not in found]
     if missing:
         names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-        raise ValueError(f"{len(missing)} images have no labels in {labels}: {names}.")
-    return [(image, label) for image, label in pairs if label is not None]
+        raise ValueError(f"{len(missing)} images {problem}: {names}.")
 
 
 def _by_stem(folder: Path, only_marked: bool) -> dict[str, Path]:

@@ -64,10 +64,30 @@ def median_diameter(examples: Sequence[Example]) -> float | None:
     return round(float(np.median(np.sqrt(4 * area[area > 0] / np.pi))), 1)
 
 
+def common_pixel_size(examples: Sequence[Example]) -> float | None:
+    """Return the pixel size of all examples in micrometres; None if unknown or not the same."""
+    sizes = [e.pixel_size for e in examples]
+    known = [size for size in sizes if size is not None]
+    same = len(known) == len(sizes) > 0 and max(known) <= 1.01 * min(known)
+    return known[0] if same else None
+
+
 def describe_data(
-    start: Checkpoint, groups: Sequence[Sequence[Example]], pixel_size: float | None = None
+    start: Checkpoint, groups: Sequence[Sequence[Example]], command: str = ""
 ) -> Checkpoint:
-    """State the object size that a network is about to be trained at, and on how much.
+    """State the object and pixel size that a network is about to be trained at, and on how much.
+
+    What else is known of the network it starts from (its scores, its data) is not true of what
+    will come of it, and left out.
+
+    Parameters
+    ----------
+    start : Checkpoint
+        Where the training starts.
+    groups : sequence of sequences of Example
+        What it will learn from, and be validated on.
+    command : str
+        What was typed to start it.
 
     Raises
     ------
@@ -80,9 +100,15 @@ def describe_data(
         raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
     objects = sum(int(np.count_nonzero(np.bincount(e.labels[e.labels > 0]))) for e in examples)
     card = start.card
+    pixel_size = common_pixel_size(examples)
     scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
     data = f"{len(groups)} annotated images, {objects} objects"
-    provenance = {**card.provenance, "data": data, "licence": "that of your images"}
+    provenance: dict[str, Any] = {"data": data, "licence": "that of your images"}
+    if command:
+        provenance["command"] = command
+    if "training" in card.provenance:
+        origin = {key: card.provenance.get(key) for key in ("name", "data", "date")}
+        provenance["started_from"] = {key: value for key, value in origin.items() if value}
     return replace(start, card=replace(card, preprocessing=scale, provenance=provenance))
 
 
@@ -93,6 +119,7 @@ def groups_from_arrays(
     config: TrainConfig,
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
+    pixel_size: float | None = None,
 ) -> list[list[Example]]:
     """Prepare annotated images for a network, a group of examples each.
 
@@ -117,6 +144,7 @@ def groups_from_arrays(
             balance=config.balance,
             axes=axes,
             channel=channel,
+            pixel_size=pixel_size,
         )
         for image, annotation in zip(images, labels, strict=True)
     ]
@@ -132,6 +160,7 @@ def fit(
     device: str = "auto",
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
+    pixel_size: float | None = None,
     **options: Any,
 ) -> Checkpoint:
     """Train a network on annotated images; ``napari_unet.train`` is this function.
@@ -152,6 +181,8 @@ def fit(
         Where to train.
     axes, channel
         As in :func:`napari_unet.segment`.
+    pixel_size : float or None
+        Micrometres per pixel of the images, for the model to remember.
     **options
         Fields of :class:`napari_unet.config.TrainConfig` that differ from the recipe's.
 
@@ -168,7 +199,7 @@ def fit(
     config = replace(find_recipe(recipe).training, **options)
     channels = 1 if channel is None else len(channel)
     checkpoint = start_from(start, recipe, channels, config.seed)
-    groups = groups_from_arrays(images, labels, checkpoint, config, axes, channel)
+    groups = groups_from_arrays(images, labels, checkpoint, config, axes, channel, pixel_size)
     checkpoint = describe_data(checkpoint, groups)
     training, validation = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
     path = None if output is None else Path(output)

@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_unet.augmentation import Augmentation, Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.engines import OutOfMemory, explain, prefers_bfloat16
+from napari_unet.engines import DeviceError, OutOfMemory, explain
 from napari_unet.library import Card
 from napari_unet.model import UNet
 from napari_unet.patches import Example, sample_windows
@@ -24,6 +24,8 @@ from napari_unet.training.state import DEFAULT_RATE, Files, Run, described
 
 WARM_UP = 0.05
 """Share of the budget over which the learning rate rises to its peak."""
+SAVE_EVERY = 60.0
+"""Seconds after which the state is saved even if no validation is due: a crash costs no more."""
 WINDOW = 1.5
 """Side of the window cut from an image, over the patch's: room for rotation and deformation."""
 
@@ -54,7 +56,7 @@ def train(
     output : Path or None
         File for the best checkpoint, written as it arises. Beside it come the last one
         (``NAME.last.safetensors``), the state to resume from (``NAME.resume.safetensors``) and a
-        log (``NAME.csv``). None: nothing is written.
+        log (``NAME.log.csv``). None: nothing is written.
     resume : bool
         Go on from ``NAME.resume.safetensors``. On the CPU, with the same number of threads and a
         budget in iterations, the result is bitwise that of a run without the break.
@@ -83,6 +85,8 @@ def train(
     _check_examples(training, validation)
     session = Session(training, validation, start, config, torch.device(device), output)
     session.probabilities = probabilities
+    if session.files is not None and not resume:
+        session.files.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
     if resume:
         session.resume()
     elif "training" in start.card.provenance:
@@ -117,7 +121,7 @@ class Session:
         self._network: Callable[[Tensor], Tensor] = self.run.network
         if config.compile:
             self._network = torch.compile(self.run.network)
-        self._clock = time.monotonic()
+        self._clock = self._saved = time.monotonic()
 
     @property
     def fraction(self) -> float:
@@ -144,6 +148,8 @@ class Session:
         self.run.seconds = time.monotonic() - self._clock
         if self.run.iteration % self.config.validate_every == 0 or self.fraction >= 1:
             return self.assess(loss, rate)
+        if time.monotonic() - self._saved >= SAVE_EVERY:
+            self._save({}, nan, improved=False)
         return self._progress(loss, rate)
 
     def assess(self, loss: float = nan, rate: float = 0.0) -> TrainProgress:
@@ -158,9 +164,10 @@ class Session:
 
     def keep(self) -> None:
         """Save what was reached when a stop came between two validations."""
-        if self.run.best < 0:  # nothing was ever validated
+        unjudged = self.run.best < 0  # nothing was ever validated
+        if unjudged:
             self.best = self._checkpoint({})
-        self._save({}, nan, improved=False)
+        self._save({}, nan, improved=unjudged)
 
     def _draw(self) -> Batch:
         """Draw the batch of a step; it depends on the seed and the iteration alone."""
@@ -180,7 +187,7 @@ class Session:
         image = batch.image.contiguous(memory_format=torch.channels_last)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.config.seed + run.iteration)  # dropout
-            with torch.autocast(device.type, torch.bfloat16, enabled=prefers_bfloat16(device)):
+            with torch.autocast(device.type, torch.bfloat16, enabled=run.bfloat16):
                 logits = self._network(image)
         loss = weighted_loss(logits.float(), batch, self.card.target)
         loss.backward()
@@ -190,6 +197,9 @@ class Session:
     def _explain(self, error: RuntimeError | MemoryError) -> Exception:
         """Return what to raise instead, with the way out of too little memory."""
         problem, config = explain(error, self.device), self.config
+        if config.compile and self.run.iteration == 0 and problem is error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            return DeviceError(f"The network could not be compiled ({reason}): leave that out.")
         if isinstance(problem, OutOfMemory):
             now = f"smaller batch (now {config.batch}) or patch (now {config.patch} pixels)"
             return OutOfMemory(f"{problem} Train with a {now}, or on the CPU.")
@@ -202,7 +212,8 @@ class Session:
     def _save(self, scores: dict[str, float], loss: float, improved: bool) -> None:
         if self.files is None:
             return
-        if improved or not self.files.best.exists():
+        self._saved = time.monotonic()
+        if improved:
             self.best.save(self.files.best)
         self._checkpoint(scores).save(self.files.last)
         self.files.save_state(self.run, self.config)

@@ -15,6 +15,7 @@ from torch import Tensor
 from napari_unet import __version__
 from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tensors
 from napari_unet.config import TrainConfig
+from napari_unet.engines import prefers_bfloat16
 from napari_unet.library import SUFFIX, Card, read_metadata
 from napari_unet.model import UNet
 
@@ -32,6 +33,8 @@ class Run:
     network: UNet
     averaged: UNet
     optimizer: torch.optim.Optimizer
+    bfloat16: bool = False
+    """Measured at the start, once: a resumed run must not round otherwise."""
     iteration: int = 0
     seconds: float = 0.0
     best: float = -1.0
@@ -41,7 +44,8 @@ class Run:
         """Begin from a checkpoint's weights."""
         network = checkpoint.build().to(device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(network, deepcopy(network), _optimizer(network, config))
+        bfloat16 = prefers_bfloat16(device)
+        return cls(network, deepcopy(network), _optimizer(network, config), bfloat16)
 
     def prepare(self, rate: float) -> None:
         """Make ready for the gradients of a step."""
@@ -117,7 +121,7 @@ class Files:
         self.best = output
         self.last = output.with_suffix(f".last{SUFFIX}")
         self.state = output.with_suffix(f".resume{SUFFIX}")
-        self.log = output.with_suffix(".csv")
+        self.log = output.with_suffix(".log.csv")
 
     def check(self, resume: bool) -> None:
         """Find out before hours of training whether the files can be written.
@@ -144,6 +148,7 @@ class Files:
         """Write what resuming needs, whole or not at all."""
         state = {
             "config": asdict(config),
+            "bfloat16": run.bfloat16,
             "iteration": run.iteration,
             "seconds": run.seconds,
             "best": run.best,
@@ -168,8 +173,9 @@ class Files:
             )
         run.restore(tensors)
         run.iteration, run.seconds = state["iteration"], state["seconds"]
-        run.best = state["best"]
-        return Checkpoint.load(self.best)
+        run.best, run.bfloat16 = state["best"], state["bfloat16"]
+        # Before the first validation there is no best yet.
+        return Checkpoint.load(self.best if self.best.exists() else self.last)
 
     def append(self, run: Run, loss: float, scores: dict[str, float]) -> None:
         """Add a line to the log."""
