@@ -16,6 +16,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import shlex
 import shutil
 import subprocess
@@ -54,6 +55,12 @@ def main() -> int:
         sys.exit(
             f"napari-unet needs Python 3.11 or newer, and {sys.executable} is Python"
             f" {sys.version.split()[0]}: start this script with a newer one."
+        )
+    if (sys.platform, platform.machine()) == ("darwin", "x86_64"):
+        sys.exit(
+            "napari-unet needs torch 2.4 or newer, which PyTorch builds for Macs with Apple silicon"
+            " only (an Intel Python under Rosetta counts as Intel): start this script with a native"
+            " one."
         )
     args, rest = parse_arguments()
     command = demo if args.command == "demo" else test
