@@ -199,6 +199,16 @@ def test_free_memory_of_the_cpu_is_what_the_system_says() -> None:
     assert 0 < make_engine().free_memory() <= psutil.virtual_memory().total
 
 
+@pytest.mark.parametrize(
+    ("limit", "left"), [("5000", [2000]), ("1000", [0]), ("max", []), (None, [])]
+)
+def test_the_limit_of_a_container_counts(tmp_path, limit: str | None, left: list[int]) -> None:
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+        (tmp_path / "memory.current").write_text("3000\n")
+    assert engines.container_memory(tmp_path) == left
+
+
 def test_bfloat16_is_taken_where_it_is_measured_to_be_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

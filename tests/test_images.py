@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from skimage.io import imread, imsave
@@ -332,3 +333,20 @@ def test_predictions_pair_with_the_truth_whatever_their_marks(tmp_path: Path):
         pair_labels(tmp_path / "t", tmp_path / "p")
     with pytest.raises(ValueError, match="cannot be paired"):
         pair_labels(tmp_path / "t", tmp_path / "p" / "c.tif")
+
+
+@pytest.mark.parametrize("axes", ["TQYX", "QQQYX", "QQQQYX", None])
+@pytest.mark.parametrize("largest", [9, 70_000])
+def test_labels_of_any_axes_are_written(tmp_path: Path, axes: str | None, largest: int):
+    shape = (2,) * (len(axes or "QQQQQYX") - 2) + (6, 7)
+    labels = np.random.default_rng(0).integers(0, largest, shape)
+    labels.flat[0] = largest
+    path = write_labels(tmp_path / "l.tif", labels, axes=axes)
+    np.testing.assert_array_equal(tifffile.imread(path).ravel(), labels.ravel())
+
+
+def test_a_png_as_large_as_a_slide_scan_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 100)
+    imsave(tmp_path / "a.png", noise(40, 50), check_contrast=False)
+    assert read_image(tmp_path / "a.png").data.shape == (40, 50)
+    assert PIL.Image.MAX_IMAGE_PIXELS == 100

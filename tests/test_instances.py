@@ -318,3 +318,14 @@ def test_class_map_takes_the_best_class():
     scores = np.array([[[0.6, 0.1, 0.2]], [[0.3, 0.8, np.nan]], [[0.1, 0.1, 0.9]]], np.float32)
     labels = class_map(scores)
     assert (labels.dtype, labels.tolist()) == (np.int32, [[0, 1, 0]])
+
+
+def test_what_a_ring_of_touching_objects_surrounds_is_no_hole():
+    grid = np.stack(np.indices((70, 70)))
+    centres = [(35 + 20 * np.sin(a), 35 + 20 * np.cos(a)) for a in np.arange(6) * np.pi / 3]
+    depth = np.stack(
+        [1 - np.hypot(*(grid - np.reshape(c, (2, 1, 1)))) / 10.6 for c in centres]
+    ).max(axis=0)
+    labels = label_scores((depth > 0).astype(float), np.clip(depth, 0, 1))
+    assert labels.max() == 6
+    assert labels[35, 35] == 0

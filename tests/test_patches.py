@@ -101,19 +101,59 @@ def test_planes_of_one_stack_stay_together():
     assert {id(e) for e in validation} in ({id(e) for e in g} for g in groups)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_held_out_has_objects(seed: int):
+    """Where there are none, a network that finds nothing would be the best."""
+    image, labels = annotated()
+    empty = prepare(image, labels * 0, RULE, TARGET)
+    full = prepare(image, labels, RULE, TARGET)
+    random = np.random.default_rng(seed)
+    training, (held,) = hold_out([empty, full, empty, full, empty], 0.2, random)
+    assert (held.labels > 0).any()
+    assert any((e.labels > 0).any() for e in training)
+    training, (held,) = hold_out([empty, full, empty], 0.3, random)
+    assert (held.labels > 0).any()
+    assert len(training) == 3
+    assert any((e.labels > 0).any() for e in training)
+
+
+def test_a_block_is_cut_where_the_objects_are():
+    labels = np.zeros((40, 100), np.int32)
+    labels[10:20, 4:14] = 1
+    labels[10:20, 30:40] = 2
+    group = prepare(labels.astype(np.float32), labels, RULE, TARGET)
+    (training,), (validation,) = hold_out([group], 0.25, np.random.default_rng(0))
+    assert (training.labels > 0).sum() == 150
+    assert (validation.labels > 0).sum() == 50
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [(np.full((40, 40), 0.7), "not whole numbers"), (np.full((40, 40), 2**32 - 1), "reach from")],
+)
+def test_labels_that_are_none_are_refused(annotation: np.ndarray, words: str):
+    with pytest.raises(ValueError, match=words):
+        prepare(annotated()[0], annotation, RULE, TARGET)
+
+
+def test_models_of_several_classes_cannot_be_taught_by_labels_of_objects():
+    target = Target(classes=("background", "leaf", "stem"), instances=False)
+    with pytest.raises(ValueError, match="background, leaf, stem apart"):
+        prepare(*annotated(), RULE, target)
+
+
 def test_of_a_single_image_a_block_is_held_out():
     image, labels = annotated()
     group = prepare(image[:30], labels[:30], RULE, TARGET)
     (training,), (validation,) = hold_out([group], 0.25, np.random.default_rng(0))
-    assert training.labels.shape == (30, 30)
-    assert validation.labels.shape == (30, 10)
+    assert all((e.labels > 0).any() for e in (training, validation))
     joined = np.concatenate([training.labels, validation.labels], axis=1)
     np.testing.assert_array_equal(joined, group[0].labels)
 
 
-def test_the_block_parts_the_annotated_area_not_the_image():
+def test_without_objects_the_block_parts_the_annotated_area():
     image, labels = annotated()
-    labels = labels.copy()
+    labels = labels * 0
     labels[:, 16:] = -1
     group = prepare(image, labels, RULE, TARGET)
     (training,), (validation,) = hold_out([group], 0.5, np.random.default_rng(0))

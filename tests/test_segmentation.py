@@ -121,7 +121,55 @@ def test_stop_keeps_what_is_done():
     assert result.labels[0].max() == 3
     assert 0 < result.labels[1].max() < 3
     assert result.labels[2].max() == 0
-    assert len(result.scores) == 3
+    assert len(result.scores) == len(result.objects) == 3
+    np.testing.assert_array_equal(result.relabel(CONFIG), result.labels)
+    assert [len(o.scores) for o in result.objects] == [3, result.labels[1].max(), 0]
+
+
+def test_a_stop_leaves_background_where_nothing_was_predicted():
+    stack = np.zeros((2, 64, 64), np.uint8)
+    stack[:, 40:50, 40:50] = 200  # in the last of four tiles
+    engine = TorchEngine(Bright(), NETWORK, Target(), "cpu", precision="float32")
+    steps = segment_steps(stack, engine, CARD, replace(CONFIG, tile=32), keep_scores=True)
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    assert end.value.value.labels.max() == 0
+    assert end.value.value.relabel(CONFIG).max() == 0
+
+
+class Coloured(torch.nn.Module):
+    """Background below 0.3, one class from there and another one from 0.7."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat((100 * (0.3 - x), 0 * x, 100 * (x - 0.7)), dim=1)
+
+
+def test_objects_carry_their_class_and_a_score():
+    target = Target(classes=("background", "dim", "bright"))
+    card = Card(replace(NETWORK, out_channels=3), target, CARD.preprocessing)
+    engine = TorchEngine(Coloured(), card.network, target, "cpu", precision="float32")
+    image = np.zeros((60, 60), np.uint8)
+    image[5:15, 5:15], image[30:40, 20:30], image[50:55, 50:55] = 200, 100, 200
+    result = run_to_end(segment_steps(image, engine, card, CONFIG))
+    (objects,) = result.objects
+    assert [target.classes[c] for c in objects.classes] == ["bright", "dim", "bright"]
+    assert (objects.scores > 0.9).all()
+
+
+def test_the_smallest_object_follows_from_the_models_size():
+    config = replace(CONFIG, min_size=None)
+    image = np.zeros((60, 60), np.uint8)
+    image[10:12, 10:12] = image[30:50, 30:50] = 200
+    for diameter, expected in ((5.0, 2), (40.0, 1)):
+        card = replace(CARD, preprocessing=replace(CARD.preprocessing, diameter=diameter))
+        assert segment(image, config, card=card).labels.max() == expected
+
+
+def test_lists_and_tensors_are_images_too():
+    expected = segment(squares()).labels
+    for image in (squares().tolist(), torch.from_numpy(squares())):
+        np.testing.assert_array_equal(segment(image).labels, expected)
 
 
 @pytest.mark.parametrize(

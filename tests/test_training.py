@@ -11,11 +11,12 @@ import torch
 
 import napari_unet
 from napari_unet.augmentation import Batch
-from napari_unet.checkpoint import Checkpoint
+from napari_unet.checkpoint import Checkpoint, write_tensors
 from napari_unet.config import Preprocessing, Target, TrainConfig, TrainProgress, UNetConfig
-from napari_unet.engines import OutOfMemory
+from napari_unet.engines import OutOfMemory, TorchEngine
 from napari_unet.library import Card
 from napari_unet.metrics import iou
+from napari_unet.model import UNet
 from napari_unet.patches import Example, prepare
 from napari_unet.prediction import run_to_end
 from napari_unet.training import (
@@ -28,6 +29,7 @@ from napari_unet.training import (
     weighted_loss,
 )
 from napari_unet.training.loop import learning_rate
+from napari_unet.training.scoring import _score
 
 NETWORK = UNetConfig(
     out_channels=3, base_channels=8, depth=2, padding="same", batch_norm=True, dropout=0.2
@@ -218,6 +220,57 @@ def test_a_new_run_begins_a_new_log_and_leaves_tables_of_that_name(tmp_path: Pat
     run_to_end(run(output))
     assert Files(output).log.read_text().startswith("iteration,seconds")
     assert table.read_text() == "cell,area\n"
+
+
+def test_a_model_that_exists_is_not_written_over(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    output.write_bytes(b"precious")
+    with pytest.raises(ValueError, match="exists already"):
+        next(run(output))
+    assert output.read_bytes() == b"precious"
+
+
+def test_a_stop_before_the_first_step_is_heard():
+    trained = run_to_end(run())
+    steps = train(examples(0), examples(1), trained, CONFIG)
+    assert next(steps).iteration == 0
+    with pytest.raises(StopIteration):
+        steps.send(True)
+
+
+def test_validation_leaves_the_network_where_it_is(monkeypatch: pytest.MonkeyPatch):
+    """Short of memory, an engine takes its network to the CPU, where a step could not use it."""
+    network = UNet(NETWORK)
+    parameters = [id(p) for p in network.parameters()]
+    taken: list[torch.nn.Module] = []
+    build = TorchEngine.__init__
+
+    def watched(self: TorchEngine, own: torch.nn.Module, *args, **options) -> None:
+        taken.append(own)
+        build(self, own, *args, **options)
+
+    monkeypatch.setattr(TorchEngine, "__init__", watched)
+    validate(network, TARGET, examples(), torch.device("cpu"))
+    assert not set(parameters) & {id(p) for p in taken[0].parameters()}
+
+
+def test_small_objects_count_in_validation():
+    labels = np.zeros((40, 40), np.int32)
+    labels[5:8, 5:8], labels[20:23, 20:23] = 1, 2
+    (example,) = prepare(labels.astype(float), labels, CARD.preprocessing, TARGET)
+    perfect = np.stack([labels == 0, labels > 0, labels > 0]).astype(np.float32)
+    assert _score(perfect, example, TARGET)[1:] == (1.0, 1.0)
+
+
+def test_resume_with_other_data_or_another_file_is_refused(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    run_to_end(run(output))
+    other = train(examples(2), examples(1), untrained(CARD), CONFIG, output=output, resume=True)
+    with pytest.raises(ValueError, match="other images or annotations"):
+        next(other)
+    write_tensors(Files(output).state, {}, {"foreign": "yes"})
+    with pytest.raises(ValueError, match="not the state of a training"):
+        next(run(output, resume=True))
 
 
 def test_resume_with_other_settings_names_them(tmp_path: Path):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from math import isqrt
+from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -183,7 +184,7 @@ class TorchEngine:
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, K, H', W') of images (B, C, H, W) on the device, and no more."""
-        with _exact_convolutions(self.device), _autocast(self.device, self.bfloat16):
+        with _exact_convolutions(self.device), autocast(self.device, self.bfloat16):
             logits: Tensor = self.network(images)
         return logits
 
@@ -220,7 +221,7 @@ class TorchEngine:
     def free_memory(self) -> int:
         """Return the bytes that can still be had on the device."""
         if self.device.type != "cuda":  # Apple's GPUs share the CPU's memory
-            return int(psutil.virtual_memory().available)
+            return min([int(psutil.virtual_memory().available), *container_memory()])
         free, _ = torch.cuda.mem_get_info(self.device)
         reserved = torch.cuda.memory_reserved(self.device)
         return int(free + reserved - torch.cuda.memory_allocated(self.device))
@@ -244,6 +245,15 @@ class TorchEngine:
         fits = isqrt(int(budget / self.bytes_per_pixel)) - self.config.input_size(0)
         wanted = -(-min(LARGEST_TILE, max(shape)) // step)
         return max(min(wanted, fits // step), 1) * step
+
+
+def container_memory(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Return the bytes left to this container or cluster job, if it has a limit (Linux)."""
+    try:
+        limit, used = ((root / f"memory.{name}").read_text() for name in ("max", "current"))
+        return [max(int(limit) - int(used), 0)]
+    except (OSError, ValueError):  # no such system; or "max", which is no limit
+        return []
 
 
 def choose_device(name: str) -> torch.device:
@@ -298,7 +308,7 @@ def _time(device: torch.device, bfloat16: bool, repeats: int = 3) -> float:
     image = torch.zeros(1, 64, 128, 128, device=device).to(memory_format=torch.channels_last)
     kernel = torch.zeros(64, 64, 3, 3, device=device).to(memory_format=torch.channels_last)
     seconds = []
-    with _exact_convolutions(device), _autocast(device, bfloat16):
+    with _exact_convolutions(device), autocast(device, bfloat16):
         for _ in range(1 + repeats):  # the first one warms up
             start = time.perf_counter()
             # Reading a value waits for the GPU.
@@ -307,7 +317,8 @@ def _time(device: torch.device, bfloat16: bool, repeats: int = 3) -> float:
     return min(seconds[1:])
 
 
-def _autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
+def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
+    """Compute in bfloat16 where asked; not all devices know autocast, so else it is left alone."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if bfloat16 else nullcontext()
 
 

@@ -76,10 +76,10 @@ def label_scores(
             "give two outputs of the same image."
         )
     labels = _components(foreground >= threshold)[0]
-    if fill_holes:
-        labels = fill_object_holes(labels)
     if distance is not None:
         labels = split_touching(labels, distance, seed_thresholds)
+    if fill_holes:  # once split: what a ring of touching objects surrounds is no hole of one
+        labels = fill_object_holes(labels)
     labels = grow_into_ridges(remove_small_objects(labels, min_size))
     if remove_border:
         labels = remove_border_objects(labels)

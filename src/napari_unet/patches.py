@@ -13,7 +13,7 @@ from napari_unet.augmentation import Batch
 from napari_unet.config import Preprocessing, Target
 from napari_unet.preprocessing import Array, as_planes, measure
 from napari_unet.tiling import mirrored
-from napari_unet.weightmap import distance_target, training_target
+from napari_unet.weightmap import as_labels, distance_target, training_target
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,15 @@ def prepare(
     Raises
     ------
     ValueError
-        If the shapes do not agree.
+        If the shapes do not agree, the labels are no whole numbers, or the network's target is
+        another than objects.
     """
+    if len(target.classes) != 2 or not target.instances:
+        raise ValueError(
+            f"The model tells {', '.join(target.classes)} apart, which labels of objects cannot"
+            " teach: start from another model."
+        )
+    labels = np.asarray(labels)
     planes = as_planes(image, rule, axes, channel)
     shape = (*planes.leading, *planes.plane_shape)
     if labels.shape != shape:
@@ -94,7 +101,7 @@ def prepare(
             " image needs a label (-1 where it is not annotated)."
         )
     normalise = measure(planes, rule)
-    flat = np.asarray(labels).reshape(-1, *planes.plane_shape).astype(np.int32)
+    flat = as_labels(labels).reshape(-1, *planes.plane_shape)
     return [
         replace(
             _example(normalise(plane), annotation, target, w0, sigma, balance),
@@ -184,31 +191,37 @@ def _window(example: Example, size: int, random: np.random.Generator) -> Example
 def hold_out(
     groups: Sequence[Sequence[Example]], fraction: float, random: np.random.Generator
 ) -> tuple[list[Example], list[Example]]:
-    """Part examples into training and validation; at least one is held out, always.
+    """Part examples into training and validation; objects are held out, always.
 
-    Whole images (a group each) are held out where there are two or more, since planes of one stack
-    are alike; of a single image it is a block at one side.
+    Whole images (a group each) are held out where two or more have objects, since planes of one
+    stack are alike; of a single one it is a block at one side. On a part without objects, a network
+    that finds nothing would be the best of all.
 
     Returns
     -------
     training, validation : list of Example
     """
     groups = [g for g in groups if g]
-    if len(groups) > 1:
-        count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
-        held = set(random.permutation(len(groups))[:count].tolist())
+    rich = [i for i, g in enumerate(groups) if any((e.labels > 0).any() for e in g)]
+    if len(rich) > 1:
+        count = min(max(1, round(fraction * len(groups))), len(rich) - 1)
+        held = set(random.permutation(rich)[:count].tolist())
         return (
             [e for i, g in enumerate(groups) if i not in held for e in g],
             [e for i, g in enumerate(groups) if i in held for e in g],
         )
-    pairs = [_split_block(e, fraction) for e in groups[0]]
-    return [a for a, _ in pairs], [b for _, b in pairs]
+    only = rich[0] if rich else 0
+    pairs = [_split_block(e, fraction) for e in groups[only]]
+    others = [e for i, g in enumerate(groups) if i != only for e in g]
+    return [a for a, _ in pairs] + others, [b for _, b in pairs]
 
 
 def _split_block(example: Example, fraction: float) -> tuple[Example, Example]:
-    """Cut along the longer side where the annotated area is parted as asked."""
+    """Cut along the longer side where the area of objects is parted as asked."""
     axis = int(np.argmax(example.weights.shape))
-    profile = (example.weights > 0).sum(axis=1 - axis).cumsum()
+    objects = example.labels > 0
+    counted = objects if objects.any() else example.weights > 0
+    profile = counted.sum(axis=1 - axis).cumsum()
     cut = int(np.searchsorted(profile, (1 - fraction) * profile[-1])) + 1
     cut = min(max(cut, 1), example.weights.shape[axis] - 1)
     return tuple(  # type: ignore[return-value]

@@ -28,12 +28,6 @@ SAMPLE_PLANES = 16
 """Planes of a large stack that the grid covers, at least."""
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
-BRIGHT_FIELD = 0.4
-"""Where, between the low and the high percentile, a median is that of a bright background.
-
-Of the 615 training images of the bundled model, all 107 bright-field colour images and all 16
-bright gray ones lie at or above it.
-"""
 ZOOM_LIMIT = 32.0
 """An object size that asks for more is a slip, as of nanometres taken for micrometres."""
 
@@ -148,6 +142,8 @@ def as_planes(
         For a dtype that is no image (complex, text), an empty image, axes that do not fit, a
         channel that does not exist, or a number of channels that the network does not take.
     """
+    if not isinstance(getattr(data, "dtype", None), np.dtype):
+        data = np.asarray(data)
     if data.dtype.kind not in "buif":
         raise ValueError(
             f"An image of type {data.dtype} cannot be segmented: convert it to real numbers"
@@ -249,7 +245,7 @@ def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
 
 def _measure(planes: Planes, rule: Preprocessing, mix: tuple[float, ...] | None) -> Normalisation:
     ranges = [_range(values, rule) for values in _sample(planes, mix)]
-    bright = all(median - low > BRIGHT_FIELD * (high - low) for low, median, high in ranges)
+    bright = all(median - low > rule.bright_field * (high - low) for low, median, high in ranges)
     lows, _, highs = zip(*ranges, strict=True)
     return Normalisation(lows, highs, mix, invert=rule.invert_bright and bright)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from math import pi
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import SegmentConfig, Target
 from napari_unet.engines import Engine, TorchEngine, choose_device
-from napari_unet.instances import class_map, label_scores
+from napari_unet.instances import class_map, classify, label_scores
 from napari_unet.library import Card
 from napari_unet.prediction import TileScores, predict_scores, run_to_end
 from napari_unet.preprocessing import (
@@ -24,6 +25,11 @@ from napari_unet.preprocessing import (
     restore,
     zoom_factor,
 )
+
+TYPICAL_DIAMETER = 20.0
+"""Of objects in network pixels, where a model does not state its own."""
+SMALLEST_SHARE = 0.05
+"""Of a typical object's area: what is smaller is noise."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,22 @@ class SegmentProgress:
 
 
 @dataclass(frozen=True)
+class Objects:
+    """What the objects of a plane are, that of number 1 first.
+
+    Parameters
+    ----------
+    classes : intp array, shape (n,)
+        Index of each one's class among the target's, where 0 is background.
+    scores : float array, shape (n,)
+        Mean score of that class in it, in [0, 1].
+    """
+
+    classes: NDArray[np.intp]
+    scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """Labels, and what the network said before they were decided on.
 
@@ -65,15 +87,18 @@ class Segmentation:
         0 background, 1.. objects, numbered anew in each plane.
     scores : tuple of float32 array, each (K, y, x)
         A plane each, in network pixels; empty if they were not to be kept.
-    target : Target
-        What their channels mean.
+    card : Card
+        Of the network that gave them.
+    objects : tuple of Objects
+        A plane each; empty for models that label areas instead of objects.
     zoom : float
         Network pixels per image pixel.
     """
 
     labels: NDArray[np.int32]
     scores: tuple[NDArray[np.float32], ...]
-    target: Target
+    card: Card
+    objects: tuple[Objects, ...] = ()
     zoom: float = 1.0
 
     def relabel(self, config: SegmentConfig) -> NDArray[np.int32]:
@@ -88,13 +113,13 @@ class Segmentation:
             raise ValueError("The scores were not kept: segment with keep_scores=True.")
         labels = np.empty_like(self.labels)
         for plane, scores in zip(_flat(labels), self.scores, strict=True):
-            plane[...] = label_plane(scores, self.target, config, self.zoom, plane.shape)
+            plane[...] = label_plane(scores, self.card, config, self.zoom, plane.shape)
         return labels
 
 
 def label_plane(
     scores: NDArray[np.float32],
-    target: Target,
+    card: Card,
     config: SegmentConfig,
     zoom: float,
     shape: tuple[int, ...],
@@ -104,9 +129,9 @@ def label_plane(
     Parameters
     ----------
     scores : float32 array, shape (K, y, x)
-        In network pixels.
-    target : Target
-        What the channels mean.
+        In network pixels; 0 where nothing was predicted, which is background.
+    card : Card
+        Of the network.
     config : SegmentConfig
         Threshold and size; `min_size` counts image pixels.
     zoom : float
@@ -118,18 +143,46 @@ def label_plane(
     -------
     int32 array of that shape
     """
+    target = card.target
     classes = len(target.classes)
     if not target.instances:
         return restore(class_map(scores[:classes]), shape)
+    smallest = config.min_size
     labels = label_scores(
-        1 - scores[0],
+        scores[1:classes].sum(axis=0),
         scores[classes] if "distance" in target.extras else None,
         threshold=config.threshold,
-        min_size=round(config.min_size * zoom**2),
+        min_size=smallest_object(card) if smallest is None else round(smallest * zoom**2),
         fill_holes=config.fill_holes,
         remove_border=config.remove_border,
     )
     return restore(labels, shape)
+
+
+def smallest_object(card: Card) -> int:
+    """Return how many network pixels an object has at least, if nobody says."""
+    diameter = card.preprocessing.diameter or TYPICAL_DIAMETER
+    return round(SMALLEST_SHARE * pi / 4 * diameter**2)
+
+
+def describe_objects(
+    labels: NDArray[np.int32], scores: NDArray[np.float32], target: Target
+) -> Objects:
+    """Return class and score of the objects of one plane.
+
+    Parameters
+    ----------
+    labels : int32 array, shape (Y, X)
+        Objects 1..n, in image pixels.
+    scores : float32 array, shape (K, y, x)
+        In network pixels.
+    target : Target
+        What the channels mean.
+    """
+    shown = restore(labels, scores.shape[1:])
+    classes, means = classify(shown, scores[: len(target.classes)])
+    missing = int(labels.max(initial=0)) - len(classes)  # too small to have a network pixel
+    return Objects(np.pad(classes, (0, missing), constant_values=1), np.pad(means, (0, missing)))
 
 
 def segment_steps(
@@ -179,11 +232,14 @@ def segment_steps(
     normalise = measure(planes, card.preprocessing)
     labels = np.zeros((*planes.leading, *planes.plane_shape), np.int32)
     kept: list[NDArray[np.float32]] = []
+    objects: list[Objects] = []
     for index, (plane, flat) in enumerate(zip(planes, _flat(labels), strict=True)):
         pixels = rescale(normalise(plane), zoom)
         tiles = predict_scores(engine, pixels, config.tile)
         scores, stopped = yield from _plane_steps(tiles, index, len(planes))
-        flat[...] = label_plane(scores, card.target, config, zoom, planes.plane_shape)
+        flat[...] = label_plane(scores, card, config, zoom, planes.plane_shape)
+        if card.target.instances:
+            objects.append(describe_objects(flat, scores, card.target))
         if keep_scores:
             kept.append(scores)
         if stopped:
@@ -191,7 +247,10 @@ def segment_steps(
     if keep_scores:
         # Planes that a stop left out have no scores; one read-only zero stands for all of theirs.
         kept += [np.broadcast_to(np.float32(0), kept[0].shape)] * (len(planes) - len(kept))
-    return Segmentation(labels, tuple(kept), card.target, zoom)
+    if card.target.instances:
+        none = Objects(np.zeros(0, np.intp), np.zeros(0))
+        objects += [none] * (len(planes) - len(objects))
+    return Segmentation(labels, tuple(kept), card, tuple(objects), zoom)
 
 
 def _flat(labels: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -266,5 +325,4 @@ def segment(
     """
     config = SegmentConfig(model=str(model), **options)
     engine, card = load_engine(config)
-    image = image if hasattr(image, "dtype") else np.asarray(image)
     return run_to_end(segment_steps(image, engine, card, config, axes)).labels

@@ -22,7 +22,10 @@ FLAGS = {
     "channel": ("N", "channel to use, counted from 0; N,M for a model of two channels"),
     "tile": ("N", "side of the square written at a time, in pixels; by free memory if not given"),
     "threshold": ("T", "foreground score from which a pixel belongs to an object"),
-    "min_size": ("PX", "smallest object, in pixels"),
+    "min_size": (
+        "PX",
+        "smallest object, in pixels; by default a twentieth of the model's typical one",
+    ),
     "fill_holes": ("", "fill holes inside objects"),
     "remove_border": ("", "drop objects that touch the image border"),
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_unet.cli.flags import add_fields, given
 from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
-from napari_unet.config import RECIPES, TrainConfig, TrainProgress
+from napari_unet.config import RECIPES, SegmentConfig, TrainConfig, TrainProgress
 
 if TYPE_CHECKING:
     from napari_unet.checkpoint import Checkpoint
@@ -59,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="standard",
         help="network and settings; the defaults below are those of standard",
     )
-    parser.add_argument("--channel", type=int, metavar="N", help="channel to use, from 0")
+    add_fields(
+        parser, SegmentConfig, {"channel": ("N", "channel to use, counted from 0; N,M to use two")}
+    )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to train"
     )
@@ -85,7 +87,8 @@ def run(arguments: argparse.Namespace) -> bool:
     files = training.Files(arguments.output)
     files.check(resume=arguments.resume)
     model = files.last if arguments.resume else arguments.start
-    start = training.start_from(model, arguments.recipe, seed=config.seed)
+    channels = len(arguments.channel or (0,))
+    start = training.start_from(model, arguments.recipe, channels, config.seed)
     groups, start = _read(pairs, start, config, arguments)
     kept, held = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
     tell(f"{start.card.provenance['data']}; training on {device.type}")
@@ -113,9 +116,8 @@ def _read(
     from napari_unet.batch import load_examples
     from napari_unet.training import describe_data
 
-    channel = None if arguments.channel is None else (arguments.channel,)
     card = start.card
-    examples = load_examples(pairs, card.preprocessing, card.target, config, channel)
+    examples = load_examples(pairs, card.preprocessing, card.target, config, arguments.channel)
     groups = list(examples)
     return groups, describe_data(start, groups, shlex.join(["napari-unet", *sys.argv[1:]]))
 

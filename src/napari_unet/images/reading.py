@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import tifffile
 from numpy.typing import NDArray
 from skimage.io import imread
@@ -181,6 +182,8 @@ def _ome_size(xml: str, axis: str) -> float | None:
 
 
 def _read_picture(path: Path) -> Image:
+    largest = PIL.Image.MAX_IMAGE_PIXELS
+    PIL.Image.MAX_IMAGE_PIXELS = None  # a bomb to a web server, a slide scan here
     try:
         with path.open("rb") as file:  # of a damaged file, a path would stay open
             data = np.asarray(imread(file))
@@ -190,6 +193,8 @@ def _read_picture(path: Path) -> Image:
         raise ValueError(_unreadable(path, error)) from error
     except Exception as error:  # whatever a damaged file makes the decoders raise
         raise ValueError(_unreadable(path, error)) from error
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = largest
     if data.ndim == 3 and data.shape[-1] == 2:  # gray and alpha
         data = data[..., 0]
     if data.ndim == 3 and data.shape[-1] == 4:

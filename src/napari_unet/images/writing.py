@@ -59,15 +59,15 @@ def write_labels(
     if like is not None:
         axes = "".join(a for a in like.axes if a not in "CS")
         pixel_size, spacing = like.pixel_size, like.spacing
-    axes = axes or "QQQQ"[: labels.ndim - 2] + "YX"
+    axes = axes or "Q" * (labels.ndim - 2) + "YX"
     low, high = labels.min(initial=0), labels.max(initial=0)
     if low < 0:
         return _write_tiff(path, labels.astype(np.int32), {}, {"axes": axes})
     resolution = {} if pixel_size is None else {"resolution": (1 / pixel_size,) * 2}
     if high > IMAGEJ_LARGEST:
         sizes = {} if pixel_size is None else _ome_metadata(pixel_size, spacing)
-        named = {"axes": axes.replace("Q", "T", 1)} | sizes
-        return _write_tiff(path, labels.astype(np.uint32), {"ome": True}, named)
+        stack = _as_hyperstack(labels.astype(np.uint32), axes)
+        return _write_tiff(path, stack, {"ome": True}, {"axes": "TZCYX"} | sizes)
     metadata: dict[str, Any] = {"axes": axes, "max": float(high), "min": 0.0}
     if pixel_size is not None:
         metadata["unit"] = "um"
@@ -84,11 +84,20 @@ def _ome_metadata(pixel_size: float, spacing: float | None) -> dict[str, Any]:
     return sizes
 
 
-def _as_hyperstack(labels: NDArray[np.uint16], axes: str) -> NDArray[np.uint16]:
-    """Reshape to ImageJ's TZCYX; of leading axes without a name, the last are Z and then T."""
+def _as_hyperstack(labels: NDArray[Any], axes: str) -> NDArray[Any]:
+    """Reshape to ImageJ's TZCYX; of leading axes without a name, the last are Z and then T.
+
+    Three of them keep their order; of more, the first are joined.
+    """
+    surplus = max(labels.ndim - 5, 0)
+    if surplus:
+        labels = labels.reshape(-1, *labels.shape[surplus + 1 :])
+        axes = "Q" + axes[surplus + 1 :]
     leading = list(axes[:-2])
     named = [a if a in "TZ" and leading.count(a) == 1 else None for a in leading]
     free = [a for a in "TZC" if a not in named]
+    if len(named) == len(free) == 3:
+        named = list(free)
     for i in reversed(range(len(named))):
         if named[i] is None:
             named[i] = free.pop(free.index("Z") if "Z" in free else 0)

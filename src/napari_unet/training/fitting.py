@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import RECIPES, Preprocessing, Recipe, TrainConfig
@@ -55,13 +56,16 @@ def start_from(
     return untrained(Card(network, chosen.target, Preprocessing(channels=channels)), seed)
 
 
+def object_areas(examples: Sequence[Example]) -> NDArray[np.intp]:
+    """Return the area of each annotated object, in pixels."""
+    areas = [np.unique(e.labels[e.labels > 0], return_counts=True)[1] for e in examples]
+    return np.concatenate([np.zeros(0, np.intp), *areas])
+
+
 def median_diameter(examples: Sequence[Example]) -> float | None:
     """Return the median diameter, in pixels, of disks with the areas of the annotated objects."""
-    areas = [np.bincount(e.labels[e.labels > 0]) for e in examples if (e.labels > 0).any()]
-    if not areas:
-        return None
-    area = np.concatenate(areas)
-    return round(float(np.median(np.sqrt(4 * area[area > 0] / np.pi))), 1)
+    areas = object_areas(examples)
+    return round(float(np.median(np.sqrt(4 * areas / np.pi))), 1) if areas.size else None
 
 
 def common_pixel_size(examples: Sequence[Example]) -> float | None:
@@ -98,7 +102,7 @@ def describe_data(
     diameter = median_diameter(examples)
     if diameter is None:
         raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
-    objects = sum(int(np.count_nonzero(np.bincount(e.labels[e.labels > 0]))) for e in examples)
+    objects = object_areas(examples).size
     card = start.card
     pixel_size = common_pixel_size(examples)
     scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)

@@ -15,12 +15,12 @@ from torch import Tensor
 from napari_unet.augmentation import Augmentation, Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.engines import DeviceError, OutOfMemory, explain
+from napari_unet.engines import DeviceError, OutOfMemory, autocast, explain
 from napari_unet.library import Card
 from napari_unet.model import UNet
 from napari_unet.patches import Example, sample_windows
 from napari_unet.training.scoring import merit, validate, weighted_loss
-from napari_unet.training.state import DEFAULT_RATE, Files, Run, described
+from napari_unet.training.state import DEFAULT_RATE, Files, Run, described, fingerprint
 
 WARM_UP = 0.05
 """Share of the budget over which the learning rate rises to its peak."""
@@ -76,7 +76,8 @@ def train(
     Raises
     ------
     ValueError
-        If there is nothing to train on or to validate on, or resuming does not fit.
+        If there is nothing to train on or to validate on, a model of that name exists, or resuming
+        does not fit.
     OSError
         If a checkpoint cannot be written, or a GPU fails.
     OutOfMemory
@@ -85,13 +86,13 @@ def train(
     _check_examples(training, validation)
     session = Session(training, validation, start, config, torch.device(device), output)
     session.probabilities = probabilities
-    if session.files is not None and not resume:
-        session.files.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
+    if session.files is not None:
+        session.files.check(resume)
     if resume:
         session.resume()
-    elif "training" in start.card.provenance:
+    elif "training" in start.card.provenance and (yield session.assess()):
         # What is already trained is kept unless something better comes of it.
-        yield session.assess()
+        return session.best
     while session.fraction < 1:
         if (yield session.advance()):
             session.keep()
@@ -117,6 +118,7 @@ class Session:
         self.run = Run.begin(start, config, device)
         self.files = Files(output) if output is not None else None
         self.best = start
+        self.fingerprint = fingerprint(training, validation)
         self._augment = augmentation(config)
         self._network: Callable[[Tensor], Tensor] = self.run.network
         if config.compile:
@@ -135,7 +137,7 @@ class Session:
         """Go on where the files say that an earlier run was."""
         if self.files is None:
             raise ValueError("There is nothing to resume without an output file: name one.")
-        self.best = self.files.restore(self.run, self.config)
+        self.best = self.files.restore(self.run, self.config, self.fingerprint)
         self._clock = time.monotonic() - self.run.seconds
 
     def advance(self) -> TrainProgress:
@@ -187,7 +189,7 @@ class Session:
         image = batch.image.contiguous(memory_format=torch.channels_last)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.config.seed + run.iteration)  # dropout
-            with torch.autocast(device.type, torch.bfloat16, enabled=run.bfloat16):
+            with autocast(device, run.bfloat16):
                 logits = self._network(image)
         loss = weighted_loss(logits.float(), batch, self.card.target)
         loss.backward()
@@ -216,7 +218,7 @@ class Session:
         if improved:
             self.best.save(self.files.best)
         self._checkpoint(scores).save(self.files.last)
-        self.files.save_state(self.run, self.config)
+        self.files.save_state(self.run, self.config, self.fingerprint)
         if scores:
             self.files.append(self.run, loss, scores)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -61,7 +62,8 @@ def validate(
         precision of objects at IoU 0.5), over annotated pixels; means over the examples, so that
         one large image does not outvote the others.
     """
-    engine = TorchEngine(network, network.config, target, device, precision="float32")
+    # A copy: short of memory, an engine takes its network to the CPU for good.
+    engine = TorchEngine(deepcopy(network), network.config, target, device, precision="float32")
     rows = [_score(run_to_end(predict_scores(engine, e.image)), e, target) for e in examples]
     means = np.mean(rows, axis=0)
     return dict(zip(("loss", "iou", "ap50"), means.tolist(), strict=True))
@@ -73,7 +75,7 @@ def _score(
     chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
     entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
     distance = scores[len(target.classes)] if "distance" in target.extras else None
-    labels = label_scores(1 - scores[0], distance)
+    labels = label_scores(1 - scores[0], distance, min_size=0)
     return (
         float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
         iou(labels, example.labels),
@@ -83,4 +85,5 @@ def _score(
 
 def merit(scores: dict[str, float]) -> float:
     """Return the number by which checkpoints are compared: objects found, and their outlines."""
-    return (scores["iou"] + scores["ap50"]) / 2
+    # The loss decides between equals, such as early networks that find nothing yet.
+    return (scores["iou"] + scores["ap50"]) / 2 - 1e-6 * min(scores["loss"], 1e3)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +19,10 @@ from napari_unet import __version__
 from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tensors
 from napari_unet.config import TrainConfig
 from napari_unet.engines import prefers_bfloat16
+from napari_unet.files import make_folder
 from napari_unet.library import SUFFIX, Card, read_metadata
 from napari_unet.model import UNet
+from napari_unet.patches import Example
 
 DEFAULT_RATE = 1e-3
 MOMENTUM = 0.99
@@ -114,6 +119,18 @@ def described(card: Card, config: TrainConfig, run: Run, scores: dict[str, float
     )
 
 
+def fingerprint(*parts: Sequence[Example]) -> str:
+    """Return a short digest of what is trained and validated on."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(str(len(part)).encode())
+        for example in part:
+            digest.update(str(example.labels.shape).encode())
+            digest.update(np.ascontiguousarray(example.labels).data)
+            digest.update(np.ascontiguousarray(example.image).data)
+    return digest.hexdigest()[:16]
+
+
 class Files:
     """The files of a run: best and last checkpoint, state to resume from, and a log."""
 
@@ -124,7 +141,7 @@ class Files:
         self.log = output.with_suffix(".log.csv")
 
     def check(self, resume: bool) -> None:
-        """Find out before hours of training whether the files can be written.
+        """Find out before hours of training whether the files can be written; begin a new log.
 
         Raises
         ------
@@ -141,13 +158,15 @@ class Files:
             raise ValueError(
                 f"{self.best} exists already: name another file, or go on with --resume."
             )
-        write_tensors(self.best.with_suffix(f".check{SUFFIX}"), {}, {})
-        self.best.with_suffix(f".check{SUFFIX}").unlink()
+        make_folder(self.best.parent)
+        if not resume:
+            self.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
 
-    def save_state(self, run: Run, config: TrainConfig) -> None:
+    def save_state(self, run: Run, config: TrainConfig, data: str) -> None:
         """Write what resuming needs, whole or not at all."""
         state = {
             "config": asdict(config),
+            "data": data,
             "bfloat16": run.bfloat16,
             "iteration": run.iteration,
             "seconds": run.seconds,
@@ -155,21 +174,30 @@ class Files:
         }
         write_tensors(self.state, run.tensors(), {STATE: json.dumps(state)})
 
-    def restore(self, run: Run, config: TrainConfig) -> Checkpoint:
+    def restore(self, run: Run, config: TrainConfig, data: str) -> Checkpoint:
         """Continue where the last save was; returns the best checkpoint so far.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is nothing to resume, or it was started with another config.
+            If there is nothing to resume, or it was started with another config or other data.
         """
         tensors, metadata = read_tensors(self.state), read_metadata(self.state)
+        if STATE not in metadata:
+            raise ValueError(
+                f"{self.state} is not the state of a training: start anew under another name."
+            )
         state = json.loads(metadata[STATE])
         changed = [k for k, v in asdict(config).items() if state["config"].get(k) != v]
         if changed:
             raise ValueError(
                 f"{self.state} was begun with another {', '.join(changed)}: resume with the same"
                 " settings, or start anew under another name."
+            )
+        if state["data"] != data:
+            raise ValueError(
+                f"{self.state} was begun with other images or annotations: resume with the same,"
+                " or start anew under another name."
             )
         run.restore(tensors)
         run.iteration, run.seconds = state["iteration"], state["seconds"]

@@ -9,7 +9,7 @@ network learns to keep them open.
 Labels are integers: 0 background, 1.. objects, -1 not annotated.
 """
 
-from napari_unet.weightmap.labels import separate
+from napari_unet.weightmap.labels import as_labels, separate
 from napari_unet.weightmap.weights import (
     distance_target,
     reach,
@@ -19,6 +19,7 @@ from napari_unet.weightmap.weights import (
 )
 
 __all__ = [
+    "as_labels",
     "distance_target",
     "reach",
     "separate",

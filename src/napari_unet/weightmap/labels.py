@@ -31,7 +31,7 @@ def separate(labels: Labels) -> NDArray[np.int32]:
     ValueError
         If the labels are not whole numbers from -1 to 2147483647.
     """
-    labels = checked(labels)
+    labels = as_labels(labels)
     ridge = _ridge(labels)
     parted = np.where(ridge, 0, labels)
     vanished = np.unique(labels[ridge])
@@ -44,7 +44,7 @@ def separate(labels: Labels) -> NDArray[np.int32]:
     return parted
 
 
-def checked(labels: Labels) -> NDArray[np.int32]:
+def as_labels(labels: Labels) -> NDArray[np.int32]:
     """Return labels as native int32, or say what is wrong with them."""
     labels = np.asarray(labels)
     whole = labels.dtype.kind in "bui" or (

@@ -16,7 +16,7 @@ from napari_unet.weightmap.labels import (
     Box,
     Labels,
     Mask,
-    checked,
+    as_labels,
     numbered_closely,
     objects,
     separate,
@@ -110,7 +110,7 @@ def separation_term(
 
     A pixel depends on the labels within reach alone: to renew a region, grow it by the reach.
     """
-    parted = numbered_closely(checked(parted))
+    parted = numbered_closely(as_labels(parted))
     steps = checked_steps(parted.ndim, w0, sigma, spacing)
     term = np.zeros(parted.shape, np.float32)
     far = reach(w0, sigma)
@@ -153,7 +153,7 @@ def distance_target(labels: Labels) -> NDArray[np.float32]:
     ValueError
         If the labels are not whole numbers from -1 to 2147483647.
     """
-    labels = numbered_closely(checked(labels))
+    labels = numbered_closely(as_labels(labels))
     depth = np.zeros(labels.shape, np.float32)
     for window, member in _members_apart(labels):
         # A transform without any border measures to nowhere.
