@@ -254,7 +254,7 @@ class SegmentConfig:
     pixel_size: float | None = None
     channel: tuple[int, ...] | None = None
     tile: int | None = None
-    threshold: float = 0.5
+    threshold: float = 0.4
     min_size: int | None = None
     fill_holes: bool = True
     remove_border: bool = False
@@ -296,8 +296,8 @@ class TrainConfig:
     sigma : float
         Its width in pixels.
     balance : bool
-        Whether weights balance how frequent objects and background are in an image. Objects then
-        come out wider, the more so the rarer they are.
+        Whether weights balance how frequent objects and background are in an image, as in the
+        paper. Objects then come out wider, the more so the rarer they are.
     val_fraction : float
         Share of the annotated images (or, with a single one, of its area) held out, in (0, 1).
     validate_every : int
@@ -323,9 +323,9 @@ class TrainConfig:
     learning_rate: float | None = None
     batch: int = 4
     patch: int = 192
-    w0: float = 10.0
+    w0: float = 5.0
     sigma: float = 5.0
-    balance: bool = True
+    balance: bool = False
     val_fraction: float = 0.15
     validate_every: int = 100
     seed: int = 0
@@ -371,7 +371,16 @@ RECIPES: dict[str, Recipe] = {
     "paper": Recipe(
         UNetConfig(),
         Target(),
-        TrainConfig(optimizer="sgd", batch=1, patch=572, average=0.0, scale=1.0, invert=0.0),
+        TrainConfig(
+            optimizer="sgd",
+            batch=1,
+            patch=572,
+            w0=10.0,
+            balance=True,
+            average=0.0,
+            scale=1.0,
+            invert=0.0,
+        ),
     ),
 }
 """What training starts from: "standard" (few images, small machines) or "paper" (2015)."""

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from napari_unet.cli.terminal import tell
-from napari_unet.config import TrainConfig
 from napari_unet.files import is_same
 
 
@@ -16,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a .tif path (float32)"
     )
-    parser.add_argument("--w0", type=float, default=TrainConfig.w0, help="height of the term")
-    parser.add_argument("--sigma", type=float, default=TrainConfig.sigma, help="its width, pixels")
+    parser.add_argument("--w0", type=float, default=10.0, help="height of the term (10)")
+    parser.add_argument("--sigma", type=float, default=5.0, help="its width, pixels (5)")
     parser.add_argument("--force", action="store_true", help="write over an existing file")
 
 
