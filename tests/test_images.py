@@ -227,7 +227,8 @@ def test_only_tiff_holds_labels(tmp_path: Path, name: str):
         write_labels(tmp_path / name, noise(5, 5))
 
 
-def test_overlay_shows_outlines_in_colour(tmp_path: Path):
+def test_overlay_shows_outlines_in_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("napari_unet.images.writing.OVERLAY_SIDE", 40)
     labels = np.zeros((30, 30), np.int32)
     labels[5:12, 5:12], labels[15:25, 15:25] = 1, 2
     path = write_overlay(tmp_path / "o.png", noise(30, 30), labels)
@@ -239,6 +240,11 @@ def test_overlay_shows_outlines_in_colour(tmp_path: Path):
     assert not coloured[8, 8]
     assert not coloured[0, 0]
     assert tuple(picture[5, 8]) != tuple(picture[15, 20])
+
+
+def test_small_overlays_are_enlarged(tmp_path: Path):
+    path = write_overlay(tmp_path / "o.png", noise(30, 50), np.ones((30, 50), np.int32))
+    assert imread(path).shape == (600, 1000, 3)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(

@@ -15,7 +15,7 @@ from napari_unet.cli.segment import FLAGS
 from napari_unet.cli.terminal import counted, tell, warn
 from napari_unet.config import SegmentConfig
 from napari_unet.files import make_folder
-from napari_unet.samples import DEMO, SAMPLES, load_sample
+from napari_unet.samples import DEMO, SAMPLES, load_picture, load_sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,28 +50,29 @@ def run(arguments: argparse.Namespace) -> bool:
     planes = labels.reshape(-1, *labels.shape[-2:])
     objects = sum(int(plane.max()) for plane in planes)
     tell(f"{sample.title}: {counted(objects)} in {seconds:.1f} s")
+    picture = load_picture(sample.name)
     if arguments.headless or not _has_display():
-        return _write(arguments.output, image, labels)
+        return _write(arguments.output, picture, labels)
     if not _window_opens():
         warn(
             "Qt opens no window here (pip install 'napari[all]' brings Qt); writing files instead."
         )
-        return _write(arguments.output, image, labels)
+        return _write(arguments.output, picture, labels)
     from napari_unet._qt.demo import show
 
-    show(image, labels, sample.name)
+    show(image, labels, sample.name, picture)
     return True
 
 
-def _write(folder: Path, image: NDArray[Any], labels: NDArray[np.int32]) -> bool:
-    """Write the labels, and their outlines over the image (of a stack, its middle plane)."""
+def _write(folder: Path, picture: NDArray[Any], labels: NDArray[np.int32]) -> bool:
+    """Write the labels, and their outlines over the picture (of a stack, its middle plane)."""
     from napari_unet.images import write_labels, write_overlay
 
     make_folder(folder)
     middle = len(labels) // 2 if labels.ndim > 2 else ...
     paths = (
         write_labels(folder / "demo_labels.tif", labels),
-        write_overlay(folder / "demo_overlay.png", image[middle], labels[middle]),
+        write_overlay(folder / "demo_overlay.png", picture[middle], labels[middle]),
     )
     for path in paths:
         tell(str(path.resolve()))

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, minimum_filter
 from skimage.io import imsave
-from skimage.segmentation import find_boundaries
 
 from napari_unet.files import write_whole
 from napari_unet.images.reading import TIFF, Image
 
 IMAGEJ_LARGEST = 65_535
 """ImageJ has no integers of more than 16 bits."""
+OVERLAY_SIDE = 1024
+"""Pixels that an overlay is enlarged to, at most."""
 
 
 def write_labels(
@@ -135,6 +137,8 @@ def _write_tiff(
 def write_overlay(path: str | Path, image: NDArray[Any], labels: NDArray[Any]) -> Path:
     """Write a PNG of an image with the outlines of its objects, each in one of many colours.
 
+    Small images are enlarged by a whole factor, so that outlines are thinner than their pixels.
+
     Parameters
     ----------
     path : str or Path
@@ -144,10 +148,13 @@ def write_overlay(path: str | Path, image: NDArray[Any], labels: NDArray[Any]) -
     labels : integer array, shape (Y, X)
         Its labels.
     """
+    factor = max(OVERLAY_SIDE // max(labels.shape), 1)
+    image, labels = (a.repeat(factor, axis=0).repeat(factor, axis=1) for a in (image, labels))
     low, high = np.percentile(image, (1, 99.8))
     gray = np.clip((image - low) / max(high - low, 1e-9), 0, 1)
     picture = np.repeat(gray[..., None], 3, axis=-1) if gray.ndim == 2 else gray
-    outline = find_boundaries(labels, mode="inner") & (labels > 0)
+    size = 3 if factor == 1 else 5
+    outline = (labels > 0) & (maximum_filter(labels, size) != minimum_filter(labels, size))
     # Steps of the golden angle around the colour circle keep neighbours apart.
     hue = (labels[outline] * 0.618034) % 1
     colours = np.clip(np.abs((hue[:, None] * 6 + (0, 4, 2)) % 6 - 3) - 1, 0, 1)
