@@ -49,7 +49,15 @@ HIDDEN = {
         *("padding", "batch_norm", "dropout"),
     },
     Target: {"classes", "extras", "instances"},
-    Preprocessing: {"channels", "low", "high", "invert_bright", "diameter", "pixel_size"},
+    Preprocessing: {
+        "channels",
+        "low",
+        "high",
+        "invert_bright",
+        "bright_field",
+        "diameter",
+        "pixel_size",
+    },
 }
 
 

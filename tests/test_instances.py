@@ -64,7 +64,7 @@ def blocks() -> st.SearchStrategy[np.ndarray]:
 
 
 def test_objects_are_what_reaches_the_threshold():
-    scores = np.array([[0.5, 0.49, 0.2], [0.1, 0.1, 0.9]], np.float32)
+    scores = np.array([[0.4, 0.39, 0.2], [0.1, 0.1, 0.9]])
     np.testing.assert_array_equal(label_scores(scores, min_size=0), [[1, 0, 0], [0, 0, 2]])
     np.testing.assert_array_equal(
         label_scores(scores, min_size=0, threshold=0.2), [[1, 1, 1], [0, 0, 1]]
@@ -76,7 +76,7 @@ def test_a_corner_does_not_connect():
     assert labels.max() == 2
 
 
-@pytest.mark.parametrize("value", [0.0, 0.4999, np.nan, -np.inf])
+@pytest.mark.parametrize("value", [0.0, 0.3999, np.nan, -np.inf])
 @pytest.mark.parametrize("shape", [(1, 1), (20, 30), (4, 20, 30)])
 def test_no_objects_in_background(value, shape):
     empty = np.full(shape, value, np.float32)

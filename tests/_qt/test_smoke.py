@@ -39,6 +39,5 @@ def test_viewer_draws_an_image_and_its_labels(make_napari_viewer) -> None:
     without = viewer.screenshot(flash=False)
     assert [type(layer).__name__ for layer in viewer.layers] == ["Image", "Labels"]
     assert without[..., :3].std() > 10, "the image is not drawn"
-    height, width = without.shape[:2]
-    middle = with_labels[height // 2, width // 2], without[height // 2, width // 2]
-    assert not np.array_equal(*middle), "the labels are not drawn"
+    outline = (with_labels != without).any(axis=-1)
+    assert 100 < outline.sum() < outline.size / 10, "the labels are not drawn as outlines"

@@ -90,9 +90,8 @@ def train(
         session.files.check(resume)
     if resume:
         session.resume()
-    elif "training" in start.card.provenance and (yield session.assess()):
-        # What is already trained is kept unless something better comes of it.
-        return session.best
+    elif {"training", "started_from"} & set(start.card.provenance) and (yield session.assess()):
+        return session.best  # what was trained before is kept until something better comes of it
     while session.fraction < 1:
         if (yield session.advance()):
             session.keep()
