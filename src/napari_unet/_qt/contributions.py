@@ -1,0 +1,70 @@
+"""What napari finds in its File menu: the samples, and a writer of label TIFFs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from napari_unet.images import Image, write_labels
+from napari_unet.samples import SAMPLES, load_sample
+
+LayerData = tuple[Any, dict[str, Any], str]
+UNEQUAL = 0.01
+"""Relative difference up to which the sides of a pixel count as equal."""
+
+
+def _sample(name: str) -> Callable[[], list[LayerData]]:
+    """Return what File > Open Sample calls."""
+
+    def load() -> list[LayerData]:
+        sample, image = SAMPLES[name], load_sample(name)
+        options: dict[str, Any] = {"name": name, "metadata": {"licence": sample.licence}}
+        if sample.pixel_size is not None:
+            options["scale"] = (1.0,) * (image.ndim - 2) + (sample.pixel_size,) * 2
+            options["units"] = ("pixel",) * (image.ndim - 2) + ("um",) * 2
+        return [(image, options, "image")]
+
+    return load
+
+
+open_tissue = _sample("tissue")
+open_mitosis = _sample("mitosis")
+open_nuclei_stack = _sample("nuclei-stack")
+
+
+def save_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write a labels layer as ``napari-unet segment`` writes labels, with the layer's scale.
+
+    Parameters
+    ----------
+    path : str
+        A ``.tif`` path.
+    data : integer array-like
+        The layer's labels; of a multiscale layer, the finest.
+    attributes : dict
+        The layer's, as napari hands them to writers.
+
+    Returns
+    -------
+    list of str
+        The path written.
+    """
+    labels = data[0] if attributes.get("multiscale") else data
+    sizes = _micrometres(attributes, labels.ndim)
+    *leading, height, width = sizes
+    square = height and width and abs(height - width) <= UNEQUAL * width
+    axes = "TZYX"[-labels.ndim :] if labels.ndim <= 4 else "Q" * (labels.ndim - 2) + "YX"
+    like = Image(labels, axes, width if square else None, leading[-1] if leading else None)
+    return [str(write_labels(path, labels, like=like))]
+
+
+def _micrometres(attributes: dict[str, Any], ndim: int) -> list[float | None]:
+    """Return the pixel size on each axis, None where the layer's unit is no length."""
+    scale = attributes.get("scale", (1.0,) * ndim)
+    units = attributes.get("units") or (None,) * ndim
+    return [
+        float((float(step) * unit).to("um").magnitude)
+        if getattr(unit, "is_compatible_with", lambda _: False)("um")
+        else None
+        for step, unit in zip(scale, units, strict=True)
+    ]

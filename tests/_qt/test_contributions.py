@@ -1,0 +1,75 @@
+"""The samples and the writer, as napari's File menu calls them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from npe2 import PluginManifest
+
+import napari_unet
+from napari_unet._qt.contributions import save_labels
+from napari_unet.images import read_image
+from napari_unet.samples import SAMPLES, load_sample
+
+MANIFEST = Path(napari_unet.__file__).with_name("napari.yaml")
+NAME = "napari-unet-segmentation"
+
+
+def labels_layer(viewer, shape, **options):
+    labels = np.zeros(shape, np.int32)
+    labels[..., 2:5, 3:6] = 7
+    return viewer.add_labels(labels, name="found", **options)
+
+
+def test_each_sample_is_listed_and_opens():
+    contributed = PluginManifest.from_file(MANIFEST).contributions
+    assert {s.key for s in contributed.sample_data} == set(SAMPLES)
+    for command in contributed.commands:
+        assert callable(command.python_name and _resolve(command.python_name))
+
+
+def _resolve(name: str) -> object:
+    module, attribute = name.split(":")
+    return getattr(__import__(module, fromlist=[attribute]), attribute)
+
+
+def test_the_bundled_sample_opens_in_the_viewer(make_napari_viewer) -> None:
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open_sample(NAME, "tissue")
+    np.testing.assert_array_equal(layer.data, load_sample("tissue"))
+    assert layer.name == "tissue"
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale", "units", "expected"),
+    [
+        ((20, 30), (0.5, 0.5), ("um", "um"), (0.5, None)),
+        ((20, 30), (250, 250), ("nm", "nm"), (0.25, None)),
+        ((20, 30), (3, 3), None, (None, None)),
+        ((4, 20, 30), (2, 0.5, 0.5), ("um", "um", "um"), (0.5, 2.0)),
+        ((20, 30), (0.5, 0.7), ("um", "um"), (None, None)),
+    ],
+)
+def test_labels_are_saved_with_their_scale(
+    make_napari_viewer, tmp_path: Path, shape, scale, units, expected
+) -> None:
+    viewer = make_napari_viewer()
+    options = {} if units is None else {"units": units}
+    layer = labels_layer(viewer, shape, scale=scale, **options)
+    path = tmp_path / "out.tif"
+    assert layer.save(str(path), plugin=NAME) == [str(path)]
+    with tifffile.TiffFile(path) as file:
+        assert file.is_imagej
+        np.testing.assert_array_equal(file.asarray(), layer.data)
+        assert file.asarray().dtype == np.uint16
+    image = read_image(path)
+    assert (image.pixel_size, image.spacing) == pytest.approx(expected)
+
+
+def test_of_a_multiscale_layer_the_finest_is_saved(tmp_path: Path) -> None:
+    levels = [np.ones((8, 8), np.uint8), np.ones((4, 4), np.uint8)]
+    save_labels(str(tmp_path / "out.tif"), levels, {"multiscale": True, "scale": (1, 1)})
+    assert tifffile.imread(tmp_path / "out.tif").shape == (8, 8)
