@@ -346,6 +346,8 @@ def test_train_then_segment_with_it(annotated: tuple[Path, Path], tmp_path: Path
     assert (tmp_path / "mine.log.csv").read_text().count("\n") == 4  # header, the start, and two
     provenance = read_card(model).provenance
     assert provenance["command"].startswith("napari-unet ")
+    assert "train" in provenance["command"]
+    assert "--from nuclei" in provenance["command"]
     assert provenance["started_from"]["name"] == "nuclei"
     assert "scores" not in provenance  # those of another network
     assert run("segment", annotated[0], "--model", model, "-o", tmp_path / "out") == 0

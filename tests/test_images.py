@@ -296,10 +296,14 @@ def test_find_images(tmp_path: Path):
         find_images([tmp_path / "sub.tif"])
 
 
+def make_files(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+
+
 def test_pairs_by_stem(tmp_path: Path):
-    for name in ("i/a.tif", "i/b.png", "l/a.tif", "l/b_labels.tif", "l/c.tif"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
+    make_files(tmp_path, "i/a.tif", "i/b.png", "l/a.tif", "l/b_labels.tif", "l/c.tif")
     pairs = pair_by_stem(tmp_path / "i", tmp_path / "l")
     assert [(image.name, labels.name) for image, labels in pairs] == [
         ("a.tif", "a.tif"),
@@ -319,17 +323,15 @@ def test_pairs_by_stem(tmp_path: Path):
 
 
 def test_images_and_labels_in_one_folder(tmp_path: Path):
-    for name in ("a.tif", "a_labels.tif"):
-        (tmp_path / name).write_bytes(b"x")
+    make_files(tmp_path, "a.tif", "a_labels.tif")
     assert [(image.name, labels.name) for image, labels in pair_by_stem(tmp_path, tmp_path)] == [
         ("a.tif", "a_labels.tif")
     ]
 
 
 def test_predictions_pair_with_the_truth_whatever_their_marks(tmp_path: Path):
-    for name in ("p/a_labels.tif", "p/b_labels.tif", "p/c.tif", "t/a.tif", "t/b_labels.tif"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
+    predictions = ("p/a_labels.tif", "p/b_labels.tif", "p/c.tif")
+    make_files(tmp_path, *predictions, "t/a.tif", "t/b_labels.tif")
     pairs = pair_labels(tmp_path / "p", tmp_path / "t")
     assert [(p.name, t.name) for p, t in pairs] == [
         ("a_labels.tif", "a.tif"),

@@ -23,7 +23,12 @@ from napari_unet.images import (
 )
 from napari_unet.library import Card
 from napari_unet.patches import Example, prepare
-from napari_unet.segmentation import Segmentation, SegmentProgress, segment_steps
+from napari_unet.segmentation import (
+    Segmentation,
+    SegmentProgress,
+    count_objects,
+    segment_steps,
+)
 
 LABELS = "_labels.tif"
 SCORES = "_scores.tif"
@@ -71,8 +76,7 @@ def plan(sources: Sequence[Path], output: Path | None) -> list[Job]:
     ValueError
         If `output` is a file for several images, or two images would be written to one path.
     """
-    named = output is not None and output.suffix.lower() in READABLE and not output.is_dir()
-    if output is not None and named:
+    if output is not None and output.suffix.lower() in READABLE and not output.is_dir():
         if output.suffix.lower() not in TIFF:
             raise ValueError(f"{output} cannot hold labels: name a folder, or a path in .tif.")
         if len(sources) > 1:
@@ -140,7 +144,7 @@ def segment_files(
             yield Outcome(job, error=str(error))
             continue
         seconds = time.monotonic() - start
-        yield Outcome(job, count_objects(result), result.labels.shape, seconds)
+        yield Outcome(job, count_objects(result.labels), result.labels.shape, seconds)
 
 
 def _until_stopped(
@@ -170,12 +174,6 @@ def _write(job: Job, image: Image, result: Segmentation) -> None:
     write_labels(job.labels, result.labels, like=image)
     if result.scores:
         write_image(job.scores, np.stack(result.scores))
-
-
-def count_objects(result: Segmentation) -> int:
-    """Count the objects of all planes."""
-    planes = result.labels.reshape(-1, *result.labels.shape[-2:])
-    return sum(int(plane.max(initial=0)) for plane in planes)
 
 
 def load_examples(

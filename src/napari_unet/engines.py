@@ -338,7 +338,11 @@ def explain(error: RuntimeError | MemoryError, device: torch.device) -> Exceptio
         return OutOfMemory(f"The network needs more memory than the {spoken} has free.")
     if device.type == "cpu":
         return error
-    reason = (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
-    problem = DeviceError(f"The {spoken} failed ({reason}): use the CPU instead.")
+    problem = DeviceError(f"The {spoken} failed ({first_line(error)}): use the CPU instead.")
     problem.__cause__ = error
     return problem
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says first, for a sentence: torch's messages run on for pages."""
+    return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")

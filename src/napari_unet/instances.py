@@ -17,11 +17,23 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from napari_unet.config import Target
+
 Labels = NDArray[np.int32]
 Floats = NDArray[np.floating[Any]]
 
 RIDGE_REACH = 3
 """Pixels to look for a second object from a ridge pixel: ridge width plus one."""
+
+
+def object_evidence(scores: Floats, target: Target) -> tuple[Floats, Floats | None]:
+    """Return what objects are found by in a network's scores (K, Y, X): foreground and distance.
+
+    Scores of 0 everywhere, where nothing was predicted, are background.
+    """
+    classes = len(target.classes)
+    distance = scores[classes] if "distance" in target.extras else None
+    return scores[1:classes].sum(axis=0), distance
 
 
 def label_scores(

@@ -44,6 +44,11 @@ class Card:
     provenance: dict[str, Any] = field(default_factory=dict)
     architecture: str = "unet"
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether its network, or the one that it is to be trained on from, has learnt anything."""
+        return "training" in self.provenance or "started_from" in self.provenance
+
     def __post_init__(self) -> None:
         _require_same("outputs", self.network.out_channels, "target", self.target.channels)
         rule = self.preprocessing

@@ -103,10 +103,7 @@ def prepare(
     normalise = measure(planes, rule)
     flat = as_labels(labels).reshape(-1, *planes.plane_shape)
     return [
-        replace(
-            _example(normalise(plane), annotation, target, w0, sigma, balance),
-            pixel_size=pixel_size,
-        )
+        _example(normalise(plane), annotation, target, w0, sigma, balance, pixel_size)
         for plane, annotation in zip(planes, flat, strict=True)
         if (annotation >= 0).any()
     ]
@@ -119,12 +116,13 @@ def _example(
     w0: float,
     sigma: float,
     balance: bool,
+    pixel_size: float | None,
 ) -> Example:
     classes, weights = training_target(labels, w0, sigma, balance=balance)
     channels = [classes.astype(np.float32)]
     if "distance" in target.extras:
         channels.append(distance_target(labels))
-    return Example(image, np.stack(channels), weights, labels)
+    return Example(image, np.stack(channels), weights, labels, pixel_size)
 
 
 def sample_windows(

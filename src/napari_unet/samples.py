@@ -105,7 +105,12 @@ def load_sample(name: str) -> NDArray[Any]:
     ConnectionError
         If it has to be downloaded and cannot be.
     """
-    picture, sample = load_picture(name), SAMPLES[name]
+    picture = load_picture(name)
+    return take_stain(SAMPLES[name], picture)
+
+
+def take_stain(sample: Sample, picture: NDArray[Any]) -> NDArray[Any]:
+    """Return what of a sample's picture is segmented: one stain of it, or all."""
     if sample.stain is None:
         return picture
     from skimage.color import rgb2hed  # slow to load, and seldom needed

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import SegmentConfig, Target
 from napari_unet.engines import Engine, TorchEngine, choose_device
-from napari_unet.instances import class_map, classify, label_scores
+from napari_unet.instances import class_map, classify, label_scores, object_evidence
 from napari_unet.library import Card
 from napari_unet.prediction import TileScores, predict_scores, run_to_end
 from napari_unet.preprocessing import (
@@ -144,13 +144,11 @@ def label_plane(
     int32 array of that shape
     """
     target = card.target
-    classes = len(target.classes)
     if not target.instances:
-        return restore(class_map(scores[:classes]), shape)
+        return restore(class_map(scores[: len(target.classes)]), shape)
     smallest = config.min_size
     labels = label_scores(
-        scores[1:classes].sum(axis=0),
-        scores[classes] if "distance" in target.extras else None,
+        *object_evidence(scores, target),
         threshold=config.threshold,
         min_size=smallest_object(card) if smallest is None else round(smallest * zoom**2),
         fill_holes=config.fill_holes,
@@ -256,6 +254,11 @@ def segment_steps(
 def _flat(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """See labels (*leading, Y, X) as (N, Y, X)."""
     return labels.reshape(-1, *labels.shape[-2:])
+
+
+def count_objects(labels: NDArray[np.int32]) -> int:
+    """Count the objects of all planes (*leading, Y, X), numbered 1..n in each."""
+    return sum(int(plane.max(initial=0)) for plane in _flat(labels))
 
 
 def _plane_steps(

@@ -7,6 +7,7 @@ needs when it runs, so that ``--help`` is quick.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +22,9 @@ COMMANDS = (segment, train, weightmap, evaluate, models, demo)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 (all done), 1 (some input failed) or 2 (nothing was started)."""
     _speak_unicode()
-    arguments = _parser().parse_args(argv)
+    typed = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(typed)
+    arguments.typed = shlex.join(["napari-unet", *typed])
     try:
         all_done: bool = arguments.run(arguments)
     except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from napari_unet.cli.segment import FLAGS
 from napari_unet.cli.terminal import counted, tell, warn
 from napari_unet.config import SegmentConfig
 from napari_unet.files import make_folder
-from napari_unet.samples import DEMO, SAMPLES, load_picture, load_sample
+from napari_unet.samples import DEMO, SAMPLES, load_picture, take_stain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,17 +40,15 @@ def run(arguments: argparse.Namespace) -> bool:
     """Segment the sample; show it where there is a display, else write it."""
     config = SegmentConfig(**given(arguments, SegmentConfig))
     sample = SAMPLES[arguments.sample]
-    image = load_sample(sample.name)
+    picture = load_picture(sample.name)
+    image = take_stain(sample, picture)
     # torch before Qt: on Windows its libraries do not load after Qt's (pytorch issue 166628).
-    from napari_unet.segmentation import segment
+    from napari_unet.segmentation import count_objects, segment
 
     start = time.monotonic()
     labels = segment(image, config.model, axes=sample.axes, device=config.device)
     seconds = time.monotonic() - start
-    planes = labels.reshape(-1, *labels.shape[-2:])
-    objects = sum(int(plane.max()) for plane in planes)
-    tell(f"{sample.title}: {counted(objects)} in {seconds:.1f} s")
-    picture = load_picture(sample.name)
+    tell(f"{sample.title}: {counted(count_objects(labels))} in {seconds:.1f} s")
     if arguments.headless or not _has_display():
         return _write(arguments.output, picture, labels)
     if not _window_opens():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,7 +117,7 @@ def _read(
     card = start.card
     examples = load_examples(pairs, card.preprocessing, card.target, config, arguments.channel)
     groups = list(examples)
-    return groups, describe_data(start, groups, shlex.join(["napari-unet", *sys.argv[1:]]))
+    return groups, describe_data(start, groups, arguments.typed)
 
 
 def _show(progress: TrainProgress, bar: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from napari_unet.images.reading import READABLE
@@ -81,35 +81,23 @@ def pair_by_stem(images: str | Path, labels: str | Path) -> list[tuple[Path, Pat
     images, labels = Path(images), Path(labels)
     if _are_files(images, labels):
         return [(images, labels)]
-    by_stem = _by_stem(labels, images == labels)
-    found = _expand(images)
-    _require_all({p.stem: p for p in found}, by_stem, f"have no labels in {labels}")
-    return [(image, by_stem[image.stem]) for image in found]
+    found = _by_stem(labels, only_marked=images == labels)
+    return _pair(((p.stem, p) for p in _expand(images)), found, f"have no labels in {labels}")
 
 
 def pair_labels(predictions: str | Path, truths: str | Path) -> list[tuple[Path, Path]]:
     """Pair predicted with true labels of the same stem, a ``_labels`` at its end aside.
 
-    Parameters
-    ----------
-    predictions, truths : str or Path
-        Two folders, or two files.
-
-    Raises
-    ------
-    FileNotFoundError
-        If one does not exist or holds no image.
-    ValueError
-        If true labels have no prediction, or two files claim one stem.
+    Two folders or two files are taken, and the same is raised, as by :func:`pair_by_stem`.
     """
     predictions, truths = Path(predictions), Path(truths)
     if _are_files(predictions, truths):
         return [(predictions, truths)]
-    found, wanted = _by_stem(predictions, False), _by_stem(truths, False)
+    found, wanted = _by_stem(predictions), _by_stem(truths)
     if not wanted:
         raise FileNotFoundError(f"{truths} holds no labels ({', '.join(READABLE)}).")
-    _require_all(wanted, found, f"have no prediction in {predictions}")
-    return [(found[stem], path) for stem, path in wanted.items()]
+    pairs = _pair(wanted.items(), found, f"have no prediction in {predictions}")
+    return [(prediction, truth) for truth, prediction in pairs]
 
 
 def _are_files(one: Path, other: Path) -> bool:
@@ -122,14 +110,19 @@ def _are_files(one: Path, other: Path) -> bool:
     return one.is_file()
 
 
-def _require_all(wanted: Mapping[str, Path], found: Container[str], problem: str) -> None:
-    missing = [path.name for stem, path in wanted.items() if stem not in found]
+def _pair(
+    wanted: Iterable[tuple[str, Path]], found: Mapping[str, Path], problem: str
+) -> list[tuple[Path, Path]]:
+    """Give each path the one found for its stem, or name those without."""
+    wanted = list(wanted)
+    missing = [path.name for stem, path in wanted if stem not in found]
     if missing:
         names = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         raise ValueError(f"{len(missing)} images {problem}: {names}.")
+    return [(path, found[stem]) for stem, path in wanted]
 
 
-def _by_stem(folder: Path, only_marked: bool) -> dict[str, Path]:
+def _by_stem(folder: Path, only_marked: bool = False) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         marked = path.stem.endswith(LABELS_MARK)

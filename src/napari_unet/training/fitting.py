@@ -64,7 +64,10 @@ def object_areas(examples: Sequence[Example]) -> NDArray[np.intp]:
 
 def median_diameter(examples: Sequence[Example]) -> float | None:
     """Return the median diameter, in pixels, of disks with the areas of the annotated objects."""
-    areas = object_areas(examples)
+    return _median_diameter(object_areas(examples))
+
+
+def _median_diameter(areas: NDArray[np.intp]) -> float | None:
     return round(float(np.median(np.sqrt(4 * areas / np.pi))), 1) if areas.size else None
 
 
@@ -99,18 +102,18 @@ def describe_data(
         If no object is annotated.
     """
     examples = [e for group in groups for e in group]
-    diameter = median_diameter(examples)
+    areas = object_areas(examples)
+    diameter = _median_diameter(areas)
     if diameter is None:
         raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
-    objects = object_areas(examples).size
     card = start.card
     pixel_size = common_pixel_size(examples)
     scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
-    data = f"{len(groups)} annotated images, {objects} objects"
+    data = f"{len(groups)} annotated images, {areas.size} objects"
     provenance: dict[str, Any] = {"data": data, "licence": "that of your images"}
     if command:
         provenance["command"] = command
-    if "training" in card.provenance:
+    if card.is_trained:
         origin = {key: card.provenance.get(key) for key in ("name", "data", "date")}
         provenance["started_from"] = {key: value for key, value in origin.items() if value}
     return replace(start, card=replace(card, preprocessing=scale, provenance=provenance))

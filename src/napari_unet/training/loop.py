@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 from math import cos, nan, pi
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from napari_unet.augmentation import Augmentation, Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.engines import DeviceError, OutOfMemory, autocast, explain
+from napari_unet.engines import DeviceError, OutOfMemory, autocast, explain, first_line
 from napari_unet.library import Card
 from napari_unet.model import UNet
 from napari_unet.patches import Example, sample_windows
@@ -88,9 +89,11 @@ def train(
     session.probabilities = probabilities
     if session.files is not None:
         session.files.check(resume)
+        if not resume:
+            session.files.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
     if resume:
         session.resume()
-    elif {"training", "started_from"} & set(start.card.provenance) and (yield session.assess()):
+    elif start.card.is_trained and (yield session.assess()):
         return session.best  # what was trained before is kept until something better comes of it
     while session.fraction < 1:
         if (yield session.advance()):
@@ -117,12 +120,16 @@ class Session:
         self.run = Run.begin(start, config, device)
         self.files = Files(output) if output is not None else None
         self.best = start
-        self.fingerprint = fingerprint(training, validation)
         self._augment = augmentation(config)
         self._network: Callable[[Tensor], Tensor] = self.run.network
         if config.compile:
             self._network = torch.compile(self.run.network)
         self._clock = self._saved = time.monotonic()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the data, for runs that are saved."""
+        return fingerprint(self.training, self.validation)
 
     @property
     def fraction(self) -> float:
@@ -199,8 +206,9 @@ class Session:
         """Return what to raise instead, with the way out of too little memory."""
         problem, config = explain(error, self.device), self.config
         if config.compile and self.run.iteration == 0 and problem is error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            return DeviceError(f"The network could not be compiled ({reason}): leave that out.")
+            return DeviceError(
+                f"The network could not be compiled ({first_line(error)}): leave that out."
+            )
         if isinstance(problem, OutOfMemory):
             now = f"smaller batch (now {config.batch}) or patch (now {config.patch} pixels)"
             return OutOfMemory(f"{problem} Train with a {now}, or on the CPU.")

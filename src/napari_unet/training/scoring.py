@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
-from napari_unet.instances import label_scores
+from napari_unet.instances import label_scores, object_evidence
 from napari_unet.metrics import iou, match
 from napari_unet.model import UNet, crop_to
 from napari_unet.patches import Example
@@ -74,8 +74,7 @@ def _score(
 ) -> tuple[float, float, float]:
     chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
     entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
-    distance = scores[len(target.classes)] if "distance" in target.extras else None
-    labels = label_scores(1 - scores[0], distance, min_size=0)
+    labels = label_scores(*object_evidence(scores, target), min_size=0)
     return (
         float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
         iou(labels, example.labels),

@@ -141,7 +141,7 @@ class Files:
         self.log = output.with_suffix(".log.csv")
 
     def check(self, resume: bool) -> None:
-        """Find out before hours of training whether the files can be written; begin a new log.
+        """Find out before hours of training whether the files can be written.
 
         Raises
         ------
@@ -159,8 +159,6 @@ class Files:
                 f"{self.best} exists already: name another file, or go on with --resume."
             )
         make_folder(self.best.parent)
-        if not resume:
-            self.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
 
     def save_state(self, run: Run, config: TrainConfig, data: str) -> None:
         """Write what resuming needs, whole or not at all."""
