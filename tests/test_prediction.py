@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from napari_unet import prediction
 from napari_unet.config import Target, UNetConfig
 from napari_unet.engines import OutOfMemory, TorchEngine
 from napari_unet.model import UNet
@@ -201,10 +202,76 @@ def test_at_the_smallest_tile_the_cpu_takes_over_with_large_ones() -> None:
     np.testing.assert_array_equal(scores, image)
     assert steps[0].message == "GPU memory ran out: the CPU goes on."
     assert [size[0] for size in engine.sizes[:5]] == [112, 80, 64, 56, 52]
-    # Only the tile that failed was cut to pieces.
+    # Only the tile that failed was cut to pieces: each halving left the rest of its rows, and the
+    # rows below.
     assert engine.sizes[-3:] == [(112, 112)] * 3
-    assert len(steps) == 4 * 3 + 1 + 3
+    assert len(steps) == 4 * 2 + 1 + 3
     assert steps[-1].index == steps[-1].total == len(steps)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    corner=st.tuples(st.integers(0, 60), st.integers(0, 60)),
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    tile=st.integers(1, 50),
+)
+def test_a_region_has_the_scores_that_it_has_in_the_whole(corner, size, tile) -> None:
+    config = UNetConfig(base_channels=2, depth=2, out_channels=3)
+    engine = TorchEngine(
+        random_network(config, 0), config, Target(extras=("distance",)), precision="float32"
+    )
+    image = random_image(1, 100, 100)
+    region = tuple(slice(a, a + n) for a, n in zip(corner, size, strict=True))
+    _, whole = run(predict_scores(engine, image, 64))
+    steps, scores = run(predict_scores(engine, image, max(tile, 16), region=region))
+    np.testing.assert_allclose(scores, whole[(slice(None), *region)], rtol=0, atol=1e-5)
+    written = np.zeros(image.shape[1:], int)
+    for step in steps:
+        written[step.write] += 1
+    assert written[region].min() == written.max() == 1
+    assert written.sum() == size[0] * size[1]
+    assert steps[-1].share == 1
+
+
+class Clock:
+    """Time that passes by the pixels that a fake engine reads."""
+
+    def __init__(self, engine: FakeEngine, pixels_a_second: float, warm_up: float = 0) -> None:
+        self.engine, self.rate, self.warm_up = engine, pixels_a_second, warm_up
+
+    def perf_counter(self) -> float:
+        read = sum(height * width for height, width in self.engine.sizes)
+        return read / self.rate + self.warm_up * bool(self.engine.sizes)
+
+
+@pytest.mark.parametrize("warm_up", [0, 60])
+def test_watched_tiles_grow_to_what_the_pace_allows(monkeypatch, warm_up: float) -> None:
+    engine = FakeEngine()
+    monkeypatch.setattr(prediction, "time", Clock(engine, 400_000, warm_up))
+    image = random_image(1, 3000, 2000)
+    steps, scores = run(predict_scores(engine, image, 2048, pace=2.0))
+    np.testing.assert_array_equal(scores, image)
+    sizes = [tuple(w.stop - w.start for w in step.write) for step in steps]
+    assert sizes[0] == (256, 256)
+    side = max(max(size) for size in sizes)
+    assert (side + 48) ** 2 <= 2 * 400_000 < (side + 4 + 48) ** 2
+    assert sum(size == (side, side) for size in sizes) > len(sizes) / 4
+    assert [s.share for s in steps] == sorted(s.share for s in steps)
+    assert steps[-1].share == 1
+    assert steps[-1].index == steps[-1].total == len(steps)
+
+
+def test_nobody_waits_for_a_small_first_tile_where_no_pace_is_asked() -> None:
+    steps, _ = run(predict_scores(FakeEngine(), random_image(1, 600, 600), 2048))
+    assert [step.write for step in steps] == [(slice(0, 600), slice(0, 600))]
+
+
+def test_a_pace_keeps_to_what_memory_allows() -> None:
+    engine = FakeEngine(limit=64 + 48)
+    steps, scores = run(predict_scores(engine, random_image(1, 300, 300), 2048, pace=60.0))
+    np.testing.assert_array_equal(scores, random_image(1, 300, 300))
+    assert max(max(size) for size in engine.sizes[2:]) <= 64 + 48
+    assert len(engine.sizes) == len(steps) + 2  # 256, then 128 failed
 
 
 def test_a_notice_is_told_once() -> None:

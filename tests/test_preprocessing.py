@@ -10,17 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from skimage.transform import resize
 
-from napari_unet import preprocessing
 from napari_unet.config import Preprocessing
 from napari_unet.preprocessing import (
+    ChannelStack,
+    Frame,
     Normalisation,
     Planes,
+    ScaledPlane,
     as_planes,
     guess_axes,
     measure,
+    normalisation,
     rescale,
     restore,
+    scaled_shape,
     zoom_factor,
 )
 
@@ -434,7 +439,7 @@ def test_few_bright_pixels_in_an_empty_image_are_seen(background: int) -> None:
 
 def test_statistics_are_exact_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = random(30, 10, 10)
-    monkeypatch.setattr(preprocessing, "SAMPLE_PIXELS", 3000)
+    monkeypatch.setattr(normalisation, "SAMPLE_PIXELS", 3000)
     normalise = measure(as_planes(stack, GRAY), GRAY)
     assert normalise.low[0] == np.percentile(stack, 1.0)
     assert normalise.high[0] == np.percentile(stack, 99.8)
@@ -442,14 +447,14 @@ def test_statistics_are_exact_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -
 
 def test_large_image_is_sampled_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     image = random(90, 100)
-    monkeypatch.setattr(preprocessing, "SAMPLE_PIXELS", 1000)
+    monkeypatch.setattr(normalisation, "SAMPLE_PIXELS", 1000)
     normalise = measure(as_planes(image, GRAY), GRAY)
     assert normalise.high[0] == np.percentile(image[::3, ::3], 99.8)
 
 
 def test_large_stack_is_sampled_from_first_to_last_plane(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = random(61, 8, 8)
-    monkeypatch.setattr(preprocessing, "SAMPLE_PIXELS", 256)
+    monkeypatch.setattr(normalisation, "SAMPLE_PIXELS", 256)
     normalise = measure(as_planes(stack, GRAY), GRAY)
     assert normalise.low[0] == np.percentile(stack[::4, ::2, ::2], 1.0)
 
@@ -461,8 +466,8 @@ def test_sample_is_never_much_larger_than_the_limit(
 ) -> None:
     planes = as_planes(np.zeros((count, height, width), np.uint8), GRAY, "ZYX")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preprocessing, "SAMPLE_PIXELS", limit)
-        (values,) = preprocessing._sample(planes, None)
+        patch.setattr(normalisation, "SAMPLE_PIXELS", limit)
+        (values,) = normalisation._sample(planes, None)
     step = max(1, int(np.ceil(np.sqrt(min(count, max(16, limit)) * height * width / limit))))
     assert 1 <= values.size <= limit + 16 * step * (height + width + step)
     if count * height * width <= limit:
@@ -566,6 +571,79 @@ def test_rescaling_and_back_has_the_shape_of_the_image(
     assert back.shape == (height, width)
     assert back.dtype == np.int32
     assert set(np.unique(back)) <= set(np.unique(labels))
+
+
+@modest
+@given(st.integers(2, 60), st.integers(2, 60), st.floats(0.15, 4))
+def test_resizing_is_that_of_scikit_image(height: int, width: int, zoom: float) -> None:
+    plane = random(1, height, width).astype(np.float32)
+    shape = scaled_shape((height, width), zoom)
+    options = {"order": 1, "mode": "reflect"}
+    sides = zip((height, width), shape, strict=True)
+    sigma = [max(0, (n / m - 1) / 2) for n, m in sides]
+    smooth = {"anti_aliasing": any(sigma), "anti_aliasing_sigma": sigma if any(sigma) else None}
+    expected = resize(plane[0], shape, **options, **smooth)
+    np.testing.assert_allclose(rescale(plane, zoom)[0], expected, atol=2e-6)
+
+
+@modest
+@given(st.floats(0.2, 3), st.integers(0, 2**32 - 1))
+def test_parts_of_a_resized_plane_are_those_of_the_whole(zoom: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plane = rng.integers(0, 255, (2, *rng.integers(8, 50, 2))).astype(np.uint8)
+    scaled = ScaledPlane(plane, lambda part: part.astype(np.float32) / 255, zoom, 2)
+    whole = scaled[(slice(None),) * 3]
+    assert whole.shape == scaled.shape
+    starts = [int(rng.integers(0, n)) for n in whole.shape[1:]]
+    part = [
+        slice(a, int(rng.integers(a, n)) + 1) for a, n in zip(starts, whole.shape[1:], strict=True)
+    ]
+    np.testing.assert_array_equal(scaled[(slice(None), *part)], whole[:, part[0], part[1]])
+
+
+@modest
+@given(st.floats(0.2, 3), st.integers(0, 2**32 - 1))
+def test_a_frame_restores_its_part_of_the_whole(zoom: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(5, 60, 2))
+    labels = rng.integers(0, 99, scaled_shape(shape, zoom)).astype(np.int32)
+    starts = [int(rng.integers(0, n)) for n in shape]
+    region = tuple(
+        slice(a, int(rng.integers(a, n)) + 1) for a, n in zip(starts, shape, strict=True)
+    )
+    frame = Frame(shape, region, zoom)
+    restored = frame.restore(labels[frame.seen])
+    assert restored.shape == frame.size
+    np.testing.assert_array_equal(restored, restore(labels, shape)[region])
+
+
+@modest
+@given(st.floats(0.2, 3), st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_tiles_in_network_pixels_cover_a_frame_once(zoom: float, seed: int, side: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(5, 60, 2))
+    frame = Frame(shape, (slice(1, shape[0]), slice(2, shape[1] - 1)), zoom)
+    count = np.zeros(shape, int)
+    for rows in range(frame.seen[0].start, frame.seen[0].stop, side):
+        for columns in range(frame.seen[1].start, frame.seen[1].stop, side):
+            tile = (slice(rows, rows + side), slice(columns, columns + side))
+            count[frame.image_part(tile)] += 1
+    inside = np.zeros(shape, int)
+    inside[frame.region] = 1
+    np.testing.assert_array_equal(count, inside)
+
+
+def test_two_images_are_the_channels_of_one() -> None:
+    nuclei, membranes = random(3, 8, 9), random(3, 8, 9)
+    stack = ChannelStack([nuclei, da.from_array(membranes)])
+    planes = as_planes(stack, TWO, "CZYX")
+    assert (planes.leading, planes.available) == ((3,), 2)
+    np.testing.assert_array_equal(planes[1], [nuclei[1], membranes[1]])
+
+
+def test_channels_of_two_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"shapes \(8, 9\) and \(8, 8\) do not fit"):
+        ChannelStack([random(8, 9), random(8, 8)])
 
 
 def test_zoom_of_one_copies_nothing() -> None:

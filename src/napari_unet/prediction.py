@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from math import isqrt, prod
 from typing import TypeVar
 
 import numpy as np
@@ -11,9 +13,22 @@ from numpy.typing import NDArray
 
 from napari_unet.config import UNetConfig
 from napari_unet.engines import Engine, OutOfMemory
-from napari_unet.tiling import Readable, Region, Tile, read_mirrored, round_up, split, split_region
+from napari_unet.tiling import (
+    Readable,
+    Region,
+    Tile,
+    read_mirrored,
+    round_up,
+    split,
+    take_first,
+    whole,
+    within,
+)
 
 T = TypeVar("T")
+
+FIRST_TILE = 256
+"""Written side of the first tile, and the least, where somebody watches."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +44,9 @@ class TileScores:
     index : int
         Tiles done, this one included.
     total : int
-        Tiles in all; it grows when memory asks for smaller ones.
+        Tiles in all, as it looks now; it changes with the size of the tiles still to come.
+    share : float
+        Of the pixels that are done, in (0, 1].
     message : str
         What the user should be told, if anything.
     """
@@ -38,6 +55,7 @@ class TileScores:
     scores: NDArray[np.float32]
     index: int
     total: int
+    share: float = 1.0
     message: str = ""
 
 
@@ -52,26 +70,41 @@ def run_to_end(steps: Generator[object, bool | None, T]) -> T:
 
 
 class _Plan:
-    """The part of an image still to predict, and the tile that memory allows."""
+    """The part of an image still to predict, and the tile that memory and patience allow."""
 
-    def __init__(self, shape: tuple[int, ...], tile: int, config: UNetConfig) -> None:
+    def __init__(self, region: Region, largest: int, pace: float | None, config: UNetConfig):
         self._config = config
-        self._todo = [part.write for part in reversed(split(shape, tile, config))]  # next one last
-        self.tile = tile
+        self._todo = [region]  # the next one last
+        self.largest = largest
+        self._pace = pace
+        self.tile = largest if pace is None else min(largest, FIRST_TILE)
+        self._rate = 0.0
 
     def take(self) -> Tile:
         """Return the next tile, no larger than `tile`."""
-        first, *others = split_region(self._todo.pop(), self.tile, self._config)
-        self._todo.extend(other.write for other in reversed(others))
+        first, rest = take_first(self._todo.pop(), self.tile, self._config)
+        self._todo.extend(reversed(rest))
         return first
 
-    def put_back(self, failed: Tile) -> None:
-        """Plan a tile's pixels anew; those already written stay as they are."""
+    def put_back(self, failed: Tile, largest: int) -> None:
+        """Plan a tile's pixels anew, with smaller ones; what is written stays as it is."""
         self._todo.append(failed.write)
+        self.tile = self.largest = largest
+
+    def follow(self, done: Tile, seconds: float) -> None:
+        """Let the next tile be as large as the pace allows, by how long this one took."""
+        if self._pace is None:
+            return
+        read = prod(stop - start for start, stop in done.read)
+        # The best rate so far: the first pass on a device is slower than all that follow.
+        self._rate = max(self._rate, read / max(seconds, 1e-6))
+        fits = isqrt(int(self._pace * self._rate)) - self._config.input_size(0)
+        step = self._config.alignment
+        self.tile = min(self.largest, max(fits // step * step, FIRST_TILE))
 
     def remaining(self) -> int:
-        """Count the tiles still to take."""
-        return sum(len(split_region(part, self.tile, self._config)) for part in self._todo)
+        """Count the tiles still to take, if they stay as large."""
+        return sum(len(split(part, self.tile, self._config)) for part in self._todo)
 
 
 def predict_scores(
@@ -79,6 +112,8 @@ def predict_scores(
     image: Readable,
     tile: int | None = None,
     out: NDArray[np.float32] | None = None,
+    region: Region | None = None,
+    pace: float | None = None,
 ) -> Generator[TileScores, bool | None, NDArray[np.float32]]:
     """Predict an image of any size, a tile at a time, without seams.
 
@@ -100,6 +135,11 @@ def predict_scores(
         as the engine chooses by free memory.
     out : array of float32, shape (K, Y, X), or None
         Where to write the scores: a memory-mapped or zarr array if they are too many for memory.
+    region : tuple of slice, or None
+        Rows and columns to predict; None: all. Their scores are those that they have in the whole.
+    pace : float or None
+        Seconds that a tile may take, about, for those who watch: the first one is small, and the
+        others are as large as the time that it took allows.
 
     Yields
     ------
@@ -108,7 +148,7 @@ def predict_scores(
 
     Returns
     -------
-    ndarray of float32, shape (K, Y, X)
+    ndarray of float32, shape (K, Y, X), or that of `region`
         `out`, or a new array; after a stop, 0 (or what `out` held) where no tile was predicted.
 
     Raises
@@ -119,24 +159,27 @@ def predict_scores(
         If memory is not enough even for the smallest tile on the CPU.
     """
     _check_image(image, engine.config)
-    shape = image.shape[1:]
+    region = region or whole(image.shape[1:])
+    shape = tuple(part.stop - part.start for part in region)
     scores = _output((engine.config.out_channels, *shape), out)
-    largest = engine.choose_tile(shape) if tile is None else tile
-    plan = _Plan(shape, largest, engine.config)
-    total, done = plan.remaining(), 0
+    asked = engine.choose_tile(shape) if tile is None else tile
+    plan = _Plan(region, asked, pace, engine.config)
+    done, written = 0, 0
     message, engine.notice = engine.notice, ""
-    while done < total:
+    while plan.remaining():
         current = plan.take()
+        start = time.perf_counter()
         result = _run(engine, image, current)
         if result is None:
-            plan.put_back(current)
-            plan.tile, message = _give_way(engine, current, shape, largest)
-            total = done + plan.remaining()
+            largest, message = _give_way(engine, current, shape, asked)
+            plan.put_back(current, largest)
             continue
-        where = (slice(None), *current.write)
-        scores[where] = result
-        done += 1
-        if (yield TileScores(current.write, scores[where], done, total, message)):
+        plan.follow(current, time.perf_counter() - start)
+        there = (slice(None), *within(current.write, region))
+        scores[there] = result
+        done, written = done + 1, written + result[0].size
+        total, share = done + plan.remaining(), written / prod(shape)
+        if (yield TileScores(current.write, scores[there], done, total, share, message)):
             break
         message = ""
     return scores

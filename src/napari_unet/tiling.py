@@ -64,13 +64,33 @@ def round_up(size: int, step: int) -> int:
     return max(-(-size // step), 1) * step
 
 
-def split(shape: tuple[int, ...], tile: int, config: UNetConfig) -> list[Tile]:
-    """Cut an image into tiles that together write each of its pixels once.
+def whole(shape: tuple[int, ...]) -> Region:
+    """Return the region that is all of an image of that height and width.
+
+    Raises
+    ------
+    ValueError
+        If it has no pixels.
+    """
+    if min(shape) < 1:
+        raise ValueError(f"An image of shape {shape} has no pixels to predict.")
+    return tuple(slice(0, size) for size in shape)
+
+
+def within(part: Region, region: Region) -> Region:
+    """Return a part of an image in the coordinates of a region that holds it."""
+    pairs = zip(part, region, strict=True)
+    return tuple(slice(p.start - r.start, p.stop - r.start) for p, r in pairs)
+
+
+def split(region: Region, tile: int, config: UNetConfig) -> list[Tile]:
+    """Cut a part of an image into tiles that together write each of its pixels once.
 
     Parameters
     ----------
-    shape : tuple of int
-        Height and width of the image, 1 or more.
+    region : tuple of slice
+        Rows and columns. They may begin anywhere: the tiles lie on the pooling grid of the whole
+        image, and write only what is inside, so that the scores are those of the whole.
     tile : int
         Side of the square to write at a time, in pixels; rounded up to a multiple of
         `config.alignment`. The last tiles of an axis read only what their rest needs.
@@ -85,42 +105,55 @@ def split(shape: tuple[int, ...], tile: int, config: UNetConfig) -> list[Tile]:
     Raises
     ------
     ValueError
-        If the image has no pixels or `tile` is below 1.
+        If `tile` is below 1.
     """
-    if min(shape) < 1:
-        raise ValueError(f"An image of shape {shape} has no pixels to predict.")
+    axes = [_split_axis(part, _side(tile, config), config) for part in region]
+    return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
+
+
+def take_first(region: Region, tile: int, config: UNetConfig) -> tuple[Tile, list[Region]]:
+    """Cut the first tile off a part of an image.
+
+    Returns
+    -------
+    Tile
+        The first of those that :func:`split` returns.
+    list of Region
+        What is left of `region`: the rest of the tile's rows, then the rows below, if any.
+    """
+    side = _side(tile, config)
+    first = Tile(*zip(*(_split_axis(part, side, config)[0] for part in region), strict=True))
+    rows, columns = first.write
+    beside = (rows, slice(columns.stop, region[1].stop))
+    below = (slice(rows.stop, region[0].stop), region[1])
+    return first, [rest for rest in (beside, below) if all(p.start < p.stop for p in rest)]
+
+
+def _side(tile: int, config: UNetConfig) -> int:
     if tile < 1:
         raise ValueError(f"tile = {tile} is not possible: use 1 pixel or more.")
-    return split_region(tuple(slice(0, size) for size in shape), tile, config)
-
-
-def split_region(region: Region, tile: int, config: UNetConfig) -> list[Tile]:
-    """Cut a part of an image into tiles, as :func:`split` does the whole.
-
-    The starts of `region` must be multiples of `config.alignment`; those of any `Tile.write` are,
-    so that a tile too large for the memory can itself be split.
-    """
-    side = round_up(tile, config.alignment)
-    axes = [_split_axis(part, side, config) for part in region]
-    return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
+    return round_up(tile, config.alignment)
 
 
 def _split_axis(
     part: slice, side: int, config: UNetConfig
 ) -> list[tuple[tuple[int, int], slice, slice]]:
     """Return the (read, write, crop) of each tile on one axis."""
-    starts = range(part.start, part.stop, side)
-    return [_span(start, min(start + side, part.stop), config) for start in starts]
+    offset = part.start % config.alignment
+    starts = range(part.start - offset, part.stop, side)
+    return [
+        _span(start, max(start, part.start), min(start + side, part.stop), config)
+        for start in starts
+    ]
 
 
-def _span(start: int, stop: int, config: UNetConfig) -> tuple[tuple[int, int], slice, slice]:
-    length = config.input_size(round_up(stop - start, config.alignment))
-    first, offset = start - config.halo, config.output_offset
-    return (
-        (first, first + length),
-        slice(start, stop),
-        slice(offset, offset + stop - start),
-    )
+def _span(
+    grid: int, start: int, stop: int, config: UNetConfig
+) -> tuple[tuple[int, int], slice, slice]:
+    """Return what a tile from `grid`, a multiple of the alignment, reads to write `start` on."""
+    length = config.input_size(round_up(stop - grid, config.alignment))
+    first, shift = grid - config.halo, config.output_offset - grid
+    return (first, first + length), slice(start, stop), slice(start + shift, stop + shift)
 
 
 def mirrored(start: int, stop: int, size: int) -> NDArray[np.intp]:

@@ -1,0 +1,124 @@
+"""Gray values to the network's, by percentiles of the whole image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from math import ceil, prod, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.config import Preprocessing
+from napari_unet.preprocessing.planes import Array, Planes
+
+Floats = NDArray[np.floating]
+
+SAMPLE_PIXELS = 2**22
+"""Percentiles are exact up to so many pixels and taken on a regular grid of as many beyond."""
+SAMPLE_PLANES = 16
+"""Planes of a large stack that the grid covers, at least."""
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How the gray values of one image become the network's, the same for every part of it.
+
+    Parameters
+    ----------
+    low, high : tuple of float
+        Gray values, a pair for each channel, that become 0 and 1.
+    mix : tuple of float or None
+        Weights by which colours are reduced to one channel.
+    invert : bool
+        Whether bright and dark are exchanged.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    mix: tuple[float, ...] | None = None
+    invert: bool = False
+
+    def __call__(self, plane: Array) -> NDArray[np.float32]:
+        """Normalise a plane or a part of it, (C, Y, X), to float32.
+
+        Values that are not finite become the low end, which is background.
+        """
+        values = _as_channels(plane, self.mix)
+        low = np.array(self.low, values.dtype)[:, None, None]
+        span = np.array(self.high, values.dtype)[:, None, None] - low
+        with np.errstate(over="ignore", invalid="ignore"):
+            values -= low
+            # A constant image has no span; it becomes 0 everywhere, so no objects are found.
+            values *= np.divide(1, span, out=np.zeros_like(span), where=span > 0)
+            pixels: NDArray[np.float32] = values.astype(np.float32, copy=False)
+        if self.invert:
+            np.subtract(1, pixels, out=pixels)
+        np.nan_to_num(pixels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return pixels
+
+
+def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
+    """Take the statistics of a whole image that its normalisation needs.
+
+    Parameters
+    ----------
+    planes : Planes
+        The image.
+    rule : Preprocessing
+        Percentiles, and whether bright-field images are inverted.
+
+    Notes
+    -----
+    Colours are first reduced to luminance. On a bright background, where objects absorb light, the
+    red sample is used instead: hematoxylin absorbs red and eosin does not, so nuclei stand out.
+    """
+    if rule.channels > 1 or not planes.is_colour:
+        return _measure(planes, rule, None)
+    rest = (0.0,) * (planes.available - 3)  # opacity does not count
+    normalisation = _measure(planes, rule, LUMINANCE + rest)
+    return _measure(planes, rule, (1.0, 0.0, 0.0, *rest)) if normalisation.invert else normalisation
+
+
+def _measure(planes: Planes, rule: Preprocessing, mix: tuple[float, ...] | None) -> Normalisation:
+    ranges = [_range(values, rule) for values in _sample(planes, mix)]
+    bright = all(median - low > rule.bright_field * (high - low) for low, median, high in ranges)
+    lows, _, highs = zip(*ranges, strict=True)
+    return Normalisation(lows, highs, mix, invert=rule.invert_bright and bright)
+
+
+def _range(values: Floats, rule: Preprocessing) -> tuple[float, float, float]:
+    """Return the low percentile, the median and the high percentile of a channel."""
+    if not values.size:
+        return 0.0, 0.0, 0.0
+    low, median, high = np.percentile(values, (rule.low, 50, rule.high)).tolist()
+    if low == high:  # a few bright objects in an empty image can all lie above the percentile
+        low, high = float(values.min()), float(values.max())
+    return low, median, high
+
+
+def _sample(planes: Planes, mix: tuple[float, ...] | None) -> list[Floats]:
+    """Gather the finite values of each channel, at most `SAMPLE_PIXELS` or so."""
+    size = prod(planes.plane_shape)
+    count = min(len(planes), max(SAMPLE_PLANES, SAMPLE_PIXELS // size))
+    step = max(1, ceil(sqrt(count * size / SAMPLE_PIXELS)))
+    indices = np.linspace(0, len(planes) - 1, count).round().astype(int)
+    parts = [_as_channels(planes[i][:, ::step, ::step], mix) for i in indices]
+    values = np.concatenate([p.reshape(p.shape[0], -1) for p in parts], axis=1)
+    return [v[np.isfinite(v)] for v in values]
+
+
+def _as_channels(plane: Array, mix: tuple[float, ...] | None) -> Floats:
+    """Read a plane (C, Y, X) as a new floating array, its colours reduced if asked.
+
+    float32, or float64 for types that float32 cannot hold (uint32, float64): a small range far
+    from zero keeps its steps.
+    """
+    values: Floats = np.array(plane, np.result_type(plane.dtype, np.float32))
+    if mix is None:
+        return values
+    # Not as a matrix product, whose rounding depends on the size of the part.
+    mixed: Floats = reduce(np.add, (w * v for w, v in zip(mix, values, strict=True) if w))
+    return mixed[None]
