@@ -115,7 +115,7 @@ def test_stop_keeps_what_is_done():
     config = replace(CONFIG, tile=32)
     steps = segment_steps(stack, engine, CARD, config, keep_scores=True)
     progress = [next(steps) for _ in range(5)]
-    assert [(p.plane, p.tile, p.tiles) for p in progress[-2:]] == [(0, 4, 4), (1, 1, 4)]
+    assert [(p.number, p.tile, p.tiles) for p in progress[-2:]] == [(0, 4, 4), (1, 1, 4)]
     with pytest.raises(StopIteration) as end:
         steps.send(True)
     result = end.value.value

@@ -50,8 +50,10 @@ class Checkpoint:
         """
         with torch.device("meta"):  # no random weights are drawn only to be replaced
             network = UNet(self.card.network)
-        _check_fit(network.state_dict(), self.weights)
-        network.to_empty(device="cpu").load_state_dict(dict(self.weights))
+        shapes = network.state_dict()
+        _check_fit(shapes, self.weights)
+        copies = {name: w.to(shapes[name].dtype, copy=True) for name, w in self.weights.items()}
+        network.load_state_dict(copies, assign=True)
         return network.eval()
 
     def half(self) -> Checkpoint:

@@ -39,7 +39,7 @@ CLEARLY_FASTER = 1.25
 
 NO_ROOM = "The GPU's memory is taken: the CPU goes on."
 
-_SPOKEN = {"cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU"}
+_SPOKEN = {"cuda": "CUDA GPU", "mps": "Apple GPU", "cpu": "CPU"}
 
 
 class OutOfMemory(MemoryError):
@@ -221,7 +221,7 @@ class TorchEngine:
     def free_memory(self) -> int:
         """Return the bytes that can still be had on the device."""
         if self.device.type != "cuda":  # Apple's GPUs share the CPU's memory
-            return min([int(psutil.virtual_memory().available), *container_memory()])
+            return free_memory()
         free, _ = torch.cuda.mem_get_info(self.device)
         reserved = torch.cuda.memory_reserved(self.device)
         return int(free + reserved - torch.cuda.memory_allocated(self.device))
@@ -247,6 +247,11 @@ class TorchEngine:
         return max(min(wanted, fits // step), 1) * step
 
 
+def free_memory() -> int:
+    """Return the bytes of the CPU's memory that can still be had."""
+    return min([int(psutil.virtual_memory().available), *container_memory()])
+
+
 def container_memory(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """Return the bytes left to this container or cluster job, if it has a limit (Linux)."""
     try:
@@ -254,6 +259,16 @@ def container_memory(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
         return [max(int(limit) - int(used), 0)]
     except (OSError, ValueError):  # no such system; or "max", which is no limit
         return []
+
+
+def available_devices() -> list[str]:
+    """Return the devices of this machine that this build of torch can use, the fastest first."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    return [name for name, there in present.items() if there]
 
 
 def choose_device(name: str) -> torch.device:
@@ -269,16 +284,12 @@ def choose_device(name: str) -> torch.device:
     ValueError
         If the name is unknown, or this machine or this build of torch has no such device.
     """
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
+    present = available_devices()
     if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
+        return torch.device(present[0])
+    if name not in _SPOKEN:
+        raise ValueError(f"Device {name!r} is unknown: use one of auto, {', '.join(_SPOKEN)}.")
     if name not in present:
-        raise ValueError(f"Device {name!r} is unknown: use one of auto, {', '.join(present)}.")
-    if not present[name]:
         raise ValueError(
             f"Device {name!r} is not available: no {_SPOKEN[name]} was found by torch "
             f"{torch.__version__}; use 'cpu' or 'auto'."

@@ -10,6 +10,7 @@ dimensions unless said otherwise, and return new arrays.
 
 from collections.abc import Iterator
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from napari_unet.config import Target
 Labels = NDArray[np.int32]
 Floats = NDArray[np.floating[Any]]
 
+RUNS_AT_A_TIME = 2**14
+"""Of equal labels in a row: some million pixels, written in a millisecond or two."""
 RIDGE_REACH = 3
 """Pixels to look for a second object from a ridge pixel: ridge width plus one."""
 
@@ -132,15 +135,29 @@ def split_touching(
         The pieces have new numbers, past the largest in `labels`.
     """
     seeds, owner = _seeds(labels, distance, *thresholds)
-    crowded = np.flatnonzero(np.bincount(owner)[1:] > 1)
-    boxes = ndimage.find_objects(labels) if crowded.size else []
-    split, last = labels.copy(), len(boxes)
-    for box, number in ((boxes[i], i + 1) for i in crowded):
-        member = labels[box] == number
+    crowded = np.flatnonzero(np.bincount(owner)[1:] > 1) + 1
+    split = labels.copy()
+    last = int(labels.max(initial=0))
+    for member, box in _members(labels, crowded):
         markers = np.where(member & (owner[seeds[box]] > 0), seeds[box], 0)
         pieces = watershed(-np.nan_to_num(distance[box]), markers, mask=member)
         split[box][member] = last + pieces[member]
     return split
+
+
+def _members(
+    labels: Labels, numbers: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.bool_], tuple[slice, ...]]]:
+    """Yield where in its bounding box each of these objects is, and the box."""
+    if not numbers.size:
+        return
+    lengths, values = _runs(labels)
+    rank = np.zeros(values.max() + 1, np.int32)
+    rank[numbers] = np.arange(1, numbers.size + 1)
+    # Of the few alone: find_objects lets no other thread run meanwhile, such as that of a window.
+    chosen = _painted(rank[values], lengths, labels.shape)
+    for number, box in enumerate(ndimage.find_objects(chosen), start=1):
+        yield chosen[box] == number, box
 
 
 def _seeds(
@@ -268,7 +285,14 @@ def _runs(labels: Labels) -> tuple[NDArray[np.intp], Labels]:
 
 
 def _painted(values: Labels, lengths: NDArray[np.intp], shape: tuple[int, ...]) -> Labels:
-    return np.repeat(values, lengths).reshape(shape)
+    """Undo `_runs`, a part at a time: np.repeat lets no other thread run, as that of a window."""
+    ends = np.cumsum(lengths)
+    flat = np.empty(prod(shape), values.dtype)
+    for first in range(0, values.size, RUNS_AT_A_TIME):
+        part = slice(first, first + RUNS_AT_A_TIME)
+        start = ends[first] - lengths[first]
+        flat[start : ends[part][-1]] = np.repeat(values[part], lengths[part])
+    return flat.reshape(shape)
 
 
 def _faces(array: Labels) -> Iterator[Labels]:

@@ -111,7 +111,7 @@ class UNet(nn.Module):
 
 def initialise(module: nn.Module) -> None:
     """Draw weights from a Gaussian of std sqrt(2 / N), N the inputs of one neuron (section 3)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not module.weight.is_meta:
         # Each output pixel of the 2x2 up-convolution with stride 2 sees one input pixel.
         taps = module.weight[0, 0].numel() if isinstance(module, nn.Conv2d) else 1
         nn.init.normal_(module.weight, std=sqrt(2 / (module.in_channels * taps)))

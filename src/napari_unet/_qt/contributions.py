@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from napari_unet._qt.layers import micrometres
 from napari_unet.images import Image, write_labels
 from napari_unet.samples import SAMPLES, load_sample
 
@@ -50,21 +51,10 @@ def save_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         The path written.
     """
     labels = data[0] if attributes.get("multiscale") else data
-    sizes = _micrometres(attributes, labels.ndim)
+    scale = attributes.get("scale", (1.0,) * labels.ndim)
+    sizes = micrometres(scale, attributes.get("units") or (None,) * labels.ndim)
     *leading, height, width = sizes
     square = height and width and abs(height - width) <= UNEQUAL * width
     axes = "TZYX"[-labels.ndim :] if labels.ndim <= 4 else "Q" * (labels.ndim - 2) + "YX"
     like = Image(labels, axes, width if square else None, leading[-1] if leading else None)
     return [str(write_labels(path, labels, like=like))]
-
-
-def _micrometres(attributes: dict[str, Any], ndim: int) -> list[float | None]:
-    """Return the pixel size on each axis, None where the layer's unit is no length."""
-    scale = attributes.get("scale", (1.0,) * ndim)
-    units = attributes.get("units") or (None,) * ndim
-    return [
-        float((float(step) * unit).to("um").magnitude)
-        if getattr(unit, "is_compatible_with", lambda _: False)("um")
-        else None
-        for step, unit in zip(scale, units, strict=True)
-    ]

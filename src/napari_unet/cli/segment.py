@@ -84,7 +84,7 @@ def _tell(outcome: Outcome) -> None:
 
 def _show(step: SegmentProgress, bar: Any) -> None:
     bar.total = step.planes * step.tiles
-    bar.n = step.plane * step.tiles + step.tile
+    bar.n = step.number * step.tiles + step.tile
     bar.refresh()
     if step.message:
         bar.clear()

@@ -177,3 +177,15 @@ class Preprocessing(Record):
         require(ordered, "low, high", (self.low, self.high), "use 0 <= low < high <= 100")
         require(0 < self.bright_field < 1, "bright_field", self.bright_field, "use 0 to 1")
         require_positive(self, "diameter", "pixel_size")
+
+    def expected_diameter(self, pixel_size: float | None = None) -> float | None:
+        """Return the diameter, in image pixels, of the objects that the network looks for.
+
+        Parameters
+        ----------
+        pixel_size : float or None
+            Of the image, in micrometres; it counts where the training data had one, too.
+        """
+        if self.diameter is None or pixel_size is None or self.pixel_size is None:
+            return self.diameter
+        return self.diameter * self.pixel_size / pixel_size

@@ -205,9 +205,12 @@ class Frame:
 
     @property
     def seen(self) -> Region:
-        """The network pixels under it."""
-        parts = zip(self._index, self.region, strict=True)
-        return tuple(slice(int(i[p.start]), int(i[p.stop - 1]) + 1) for i, p in parts)
+        """The network pixels that it covers."""
+        seen = scaled_shape(self.shape, self.zoom)
+        return tuple(
+            slice(part.start * m // n, -(-part.stop * m // n))
+            for part, m, n in zip(self.region, seen, self.shape, strict=True)
+        )
 
     def image_part(self, part: Region) -> Region:
         """Return the pixels of the rectangle of which `part` holds the network pixels."""

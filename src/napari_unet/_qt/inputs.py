@@ -1,0 +1,388 @@
+"""What to segment and by which model: the upper half of the dock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, cast
+
+import napari
+import numpy as np
+from magicgui.widgets import ComboBox, Container, PushButton
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_unet._qt import form
+from napari_unet._qt.diameter import DiameterTool
+from napari_unet._qt.form import Field
+from napari_unet._qt.layers import (
+    axes_of,
+    geometry,
+    images_of,
+    pixel_size,
+    pixels,
+    position,
+    visible_region,
+)
+from napari_unet.config import Preprocessing, SegmentConfig
+from napari_unet.library import SUFFIX, Card, find_model, list_models, read_card
+from napari_unet.tiling import Region
+
+MAIN = {
+    "diameter": Field(
+        "Diameter",
+        "Diameter of a typical object, in pixels of the image. The image is resized so that its"
+        " objects are as large as those that the model was taught on. Type it, or measure it.",
+        empty="automatic",
+        options={"min": 0.0, "max": 10_000.0, "step": 1.0},
+    ),
+}
+ADVANCED = {
+    "device": Field(
+        "Run on",
+        "Where the network computes. Automatic takes a GPU if there is one.",
+        options={
+            "choices": [
+                ("Automatic", "auto"),
+                ("CPU", "cpu"),
+                ("GPU (CUDA)", "cuda"),
+                ("GPU (Apple)", "mps"),
+            ]
+        },
+    ),
+    "tile": Field(
+        "Tile",
+        "Side of the squares in which the image is segmented, in pixels. Smaller ones need less"
+        " memory; the result is the same.",
+        empty="automatic",
+        options={"min": 0, "max": 8192, "step": 64},
+    ),
+}
+HIDDEN = {
+    "model": "has a chooser of its own",
+    "channel": "channels are layers, or where the slider stands",
+    "pixel_size": "the layer has it",
+}
+"""Fields of the config that are not typed, and why."""
+
+NO_IMAGE = "There is no image yet: drag a file into the window, or take one of File > Open Sample."
+OTHER_FILE = "Choose a file…"
+
+
+class Part(Enum):
+    """How much of a layer to segment."""
+
+    LAYER = "Whole layer"
+    SLICE = "Current slice"
+    VIEW = "Current view"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, with nothing left to look up in a window.
+
+    Parameters
+    ----------
+    layer : Image
+        The image layer, the first one of several channels.
+    images : tuple of array-like
+        Its pixels, or those of each channel.
+    axes : str
+        A letter per dimension of the images.
+    config : SegmentConfig
+        Model, scale and so on.
+    planes : tuple of int or None
+        Those to segment; None: all.
+    region : tuple of slice or None
+        Rows and columns of them; None: all.
+    """
+
+    layer: Image
+    images: tuple[Any, ...]
+    axes: str
+    config: SegmentConfig
+    planes: tuple[int, ...] | None = None
+    region: Region | None = None
+
+    @property
+    def labels_shape(self) -> tuple[int, ...]:
+        """Shape of the labels of the whole layer."""
+        lengths = zip(self.images[0].shape, self.axes, strict=True)
+        return tuple(n for n, axis in lengths if axis not in "CS")
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """What places the labels on the layer."""
+        return geometry(self.layer, self.axes.index("C") if "C" in self.axes else None)
+
+    @property
+    def name(self) -> str:
+        """What the labels are called."""
+        return f"{self.layer.name} [{Path(self.config.model).stem}]"
+
+
+class Inputs(QWidget):
+    """Chooses layers, model, part, object size and device.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose image layers can be chosen.
+    """
+
+    problem = Signal(str)
+    """What to tell the user; empty if there is nothing any more."""
+
+    def __init__(self, viewer: napari.viewer.ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._card: Card | None = None
+        self._files: list[Path] = []
+        self.image = self._image_box("image", "Image", "The layer to segment.")
+        self.second = self._image_box(
+            "second",
+            "Second channel",
+            "The layer of the model's second channel, such as membranes.",
+        )
+        self.model = ComboBox(
+            name="model",
+            label="Model",
+            tooltip="The network that finds the objects: one that comes with the plugin, one of"
+            " yours, or a file.",
+            choices=self._models,
+        )
+        self.about = QLabel()
+        self.part = ComboBox(
+            name="part",
+            label="Segment",
+            tooltip="All of the layer; only the slice that is shown; or only what the window shows"
+            " of it, to try things out.",
+            choices=[(part.value, part) for part in Part],
+        )
+        self.main = form.build(SegmentConfig, MAIN)
+        self.main["diameter"].native.setSuffix(" px")
+        self.measure = PushButton(
+            name="measure",
+            text="Measure",
+            tooltip="Draw lines across objects in the image; their length becomes the diameter. A"
+            " circle shows the size that the model looks for now.",
+        )
+        self.measure.native.setCheckable(True)
+        self.advanced = form.build(SegmentConfig, ADVANCED)
+        self.device = cast(ComboBox, self.advanced["device"])
+        self._tool = DiameterTool(viewer, self)
+        self._lay_out()
+        self._connect()
+        self.reset_choices()
+
+    def _image_box(self, name: str, label: str, tooltip: str) -> ComboBox:
+        return ComboBox(
+            name=name, label=label, tooltip=tooltip, choices=self._images, nullable=True
+        )
+
+    def _images(self, _: object = None) -> list[tuple[str, Image]]:
+        return [(layer.name, layer) for layer in images_of(self._viewer)]
+
+    def _models(self, _: object = None) -> list[tuple[str, str]]:
+        own = [(path.stem, str(path)) for path in self._files]
+        return [(name, name) for name in list_models()] + own + [(OTHER_FILE, OTHER_FILE)]
+
+    def _lay_out(self) -> None:
+        diameter = self.main["diameter"]
+        row = Container(
+            widgets=[diameter, self.measure],
+            layout="horizontal",
+            labels=False,
+            label=diameter.label,
+            tooltip=diameter.tooltip,
+        )
+        row.margins = (0, 0, 0, 0)
+        self._form = Container(
+            widgets=[self.image, self.second, self.part, self.model, row], labels=True
+        )
+        self._form.margins = self.advanced.margins = (0, 0, 0, 0)
+        self.about.setWordWrap(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._form.native)
+        layout.addWidget(self.about)
+        layout.addWidget(_folded("Advanced", self.advanced.native))
+
+    def _connect(self) -> None:
+        self.image.changed.connect(self._describe)
+        self.model.changed.connect(self._on_model)
+        self.main["diameter"].changed.connect(self._describe)
+        self.measure.changed.connect(self._on_measure)
+        self._tool.measured.connect(self._on_measured)
+        self._tool.ended.connect(self._on_measuring_ended)
+
+    def reset_choices(self) -> None:
+        """Offer the layers and the models that there are now; what was chosen stays, if it can."""
+        before = set(self.image.choices)
+        for box in (self.image, self.second, self.model):
+            box.reset_choices()
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Image) and active not in before:
+            self.image.value = active  # the one just opened
+        elif self.image.value is None and self.image.choices[1:]:
+            self.image.value = self.image.choices[1]
+        self._load_card()
+
+    def prefer(self, remembered: dict[str, str]) -> None:
+        """Choose what was chosen last time, where it is still there, unless something else is."""
+        if self.model.value != self.model.choices[0] or self.device.value != "auto":
+            return
+        model = remembered.get("model", "")
+        if Path(model).suffix == SUFFIX and Path(model).is_file():
+            self._files.append(Path(model))
+            self.model.reset_choices()
+        for box, name in ((self.model, "model"), (self.device, "device")):
+            if remembered.get(name) in box.choices:
+                box.value = remembered[name]
+
+    def offer_devices(self, available: Sequence[str]) -> None:
+        """Take away the devices that are not there."""
+        texts = {value: text for text, value in ADVANCED["device"].options["choices"]}
+        first = texts[available[0]]
+        box = self.device
+        wanted = box.value
+        box.choices = [(f"Automatic: {first}", "auto"), *((texts[d], d) for d in available)]
+        if wanted not in box.choices:
+            self.problem.emit(f"{texts[wanted]} is not there any more: {first} is used instead.")
+
+    def _on_model(self, value: str) -> None:
+        if value == OTHER_FILE:
+            self.model.value = self._ask_for_file() or self.model.choices[0]
+            return
+        self._load_card()
+
+    def _ask_for_file(self) -> str:
+        name, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", f"Models (*{SUFFIX})")
+        if name and Path(name) not in self._files:
+            self._files.append(Path(name))
+            self.model.reset_choices()
+        return name
+
+    def _load_card(self) -> None:
+        try:
+            self._card = read_card(find_model(self.model.value))
+        except (ValueError, OSError) as error:
+            self._card = None
+            self.problem.emit(str(error))
+        self._describe()
+
+    def _describe(self, _: object = None) -> None:
+        """Say what the model looks for, and let go of what does not apply."""
+        card = self._card
+        rule = card.preprocessing if card else Preprocessing()
+        self.second.visible = rule.channels > 1
+        sized = rule.diameter is not None
+        self.main["diameter"].enabled = self.measure.enabled = sized
+        self.about.setText(self._about(card) if card else "This model cannot be used.")
+        self.about.setToolTip(str(card.provenance.get("data", "")) if card else "")
+        self._tool.expect(self.expected_diameter)
+
+    def _about(self, card: Card) -> str:
+        found = ", ".join(card.target.classes[1:])
+        text = f"Finds {found}s" if card.target.instances else f"Finds areas: {found}"
+        diameter, size = self.expected_diameter, self._pixel_size
+        if diameter is not None:
+            text += f" of about {diameter:.0f} pixels"
+            text += f" ({diameter * size:.1f} µm)" if size else ""
+        return text if card.is_trained else f"{text}. It has not been taught anything yet."
+
+    @property
+    def _pixel_size(self) -> float | None:
+        return pixel_size(self.image.value) if self.image.value is not None else None
+
+    @property
+    def expected_diameter(self) -> float | None:
+        """Diameter, in image pixels, of the objects that are looked for; None if unknown."""
+        rule = self._card.preprocessing if self._card else Preprocessing()
+        typed = form.value(self.main["diameter"])
+        return typed if typed and rule.diameter else rule.expected_diameter(self._pixel_size)
+
+    def _on_measure(self, on: bool) -> None:
+        layer = self.image.value
+        if on and layer is None:
+            self.measure.value = False
+            self.problem.emit(NO_IMAGE)
+        elif on:
+            self._tool.start(layer, self.expected_diameter)
+            if not self._tool.is_active:
+                self.problem.emit("Objects are measured in 2D: switch the view to 2D first.")
+        else:
+            self.stop_measuring()
+
+    def stop_measuring(self) -> None:
+        """Take the measuring layers away, if there are any."""
+        self._tool.stop()
+
+    def _on_measured(self, diameter: float) -> None:
+        self.main["diameter"].value = round(diameter, 1)
+
+    def _on_measuring_ended(self) -> None:
+        self.measure.value = False
+
+    def request(self) -> Request:
+        """Return what is asked for.
+
+        Raises
+        ------
+        ValueError, OSError
+            If something is missing, or cannot be.
+        """
+        layer = self.image.value
+        if layer is None:
+            raise ValueError(NO_IMAGE)
+        self.stop_measuring()
+        rule = read_card(find_model(self.model.value)).preprocessing
+        axes, images = axes_of(layer), (pixels(layer),)
+        if rule.channels > 1 and "C" not in axes and "S" not in axes:
+            images, axes = self._channels(layer, rule.channels), axes
+        at = dict(zip(axes, position(self._viewer, layer), strict=False))
+        one = rule.channels == 1 and "C" in axes
+        typed = form.read(self.main) | form.read(self.advanced)
+        if rule.diameter is None:
+            typed["diameter"] = None
+        size = self._pixel_size if rule.pixel_size and typed["diameter"] is None else None
+        config = SegmentConfig(
+            model=str(self.model.value),
+            channel=(at["C"],) if one else None,
+            pixel_size=size,
+            **typed,
+        )
+        part = self.part.value
+        region = visible_region(self._viewer, layer) if part is Part.VIEW else None
+        planes = None if part is Part.LAYER else (self._plane(layer, axes),)
+        return Request(layer, images, axes, config, planes, region)
+
+    def _channels(self, layer: Image, count: int) -> tuple[Any, ...]:
+        other = self.second.value
+        if count > 2:
+            raise ValueError(
+                f"The model takes {count} channels: give one layer of which an axis is labelled c."
+            )
+        if other is None or other is layer:
+            raise ValueError("The model takes two channels: choose a second layer for the other.")
+        return pixels(layer), pixels(other)
+
+    def _plane(self, layer: Image, axes: str) -> int:
+        """Return the index of the plane that is shown, among those that are walked."""
+        walked = [i for i, axis in enumerate(axes) if axis not in "CSYX"]
+        at, shape = position(self._viewer, layer), pixels(layer).shape
+        where = tuple(at[i] for i in walked)
+        return int(np.ravel_multi_index(where, [shape[i] for i in walked])) if walked else 0
+
+
+def _folded(title: str, content: QWidget) -> QCollapsible:
+    """Fold a widget away under a title; the arrow is text, which follows the theme."""
+    folded = QCollapsible(f"▸ {title}", expandedIcon=QIcon(), collapsedIcon=QIcon())
+    folded.addWidget(content)
+    folded.toggled.connect(lambda open_: folded.setText(f"{'▾' if open_ else '▸'} {title}"))
+    return folded

@@ -1,0 +1,103 @@
+"""Drawing the core's labels into a layer, and telling them from what its user drew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import napari
+import numpy as np
+from napari.layers import Labels
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject
+
+from napari_unet._qt.layers import position, shows_planes
+
+if TYPE_CHECKING:  # loads torch
+    from napari_unet.segmentation import Patch
+
+COMPARED = 2**26
+"""Pixels that are compared in some fifty milliseconds."""
+DRAWN = np.uint16
+"""Type of new labels: napari draws it twenty times faster than int32."""
+
+
+class Painter(QObject):
+    """Draws patches into a labels layer that it makes.
+
+    What is drawn leaves no undo steps behind, so Ctrl-Z takes back nothing but what the user did.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layer is.
+    layer : Labels
+        A single-scale layer, all background.
+    parent : QObject
+        Whoever owns this.
+    """
+
+    def __init__(
+        self, viewer: napari.viewer.ViewerModel, layer: Labels, parent: QObject | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.layer = layer
+        self._viewer = viewer
+        self._written: NDArray[np.integer] = np.zeros_like(layer.data)
+        self._touched = False
+        layer.events.paint.connect(self._on_paint)
+
+    def _on_paint(self) -> None:
+        self._touched = True
+
+    def draw(self, patch: Patch) -> None:
+        """Put a patch in place, and on the canvas if its plane is shown."""
+        if not np.can_cast(patch.labels.dtype, self._written.dtype):
+            self._widen(patch.labels.dtype)
+        leading = self._written.shape[:-2]
+        plane = tuple(int(i) for i in np.unravel_index(patch.plane, leading)) if leading else ()
+        for array in (self.layer.data, self._written):
+            array[plane][patch.where] = patch.labels
+        if plane == position(self._viewer, self.layer) or not shows_planes(self._viewer):
+            self._show(patch)
+
+    def _show(self, patch: Patch) -> None:
+        layer = self.layer
+        if layer.contour or layer.show_selected_label or not shows_planes(self._viewer):
+            if patch.final:  # these are drawn anew as a whole, which takes a while
+                layer.refresh()
+            return
+        # What data_setitem does for the pixels it sets, but without its undo step.
+        offset = [part.start for part in patch.where]
+        layer.events.labels_update(data=patch.labels, offset=offset)
+        if patch.final:
+            layer.refresh(data_displayed=False, thumbnail=True, highlight=False, extent=False)
+
+    def _widen(self, dtype: np.dtype[np.integer]) -> None:
+        self._written = self._written.astype(dtype)
+        self.layer.data = self.layer.data.astype(dtype)
+
+    def fits(self) -> bool:
+        """Say whether the layer's array is still one to draw into."""
+        data = self.layer.data
+        return isinstance(data, np.ndarray) and data.shape == self._written.shape
+
+    def has_edits(self) -> bool:
+        """Say whether somebody else has changed labels.
+
+        Brush, fill and polygon are noticed in any plane; what a script writes into a stack of more
+        than 64 megapixels, only in the plane in view.
+        """
+        if not self.fits():
+            return True
+        now, then = self.layer.data, self._written
+        if now.size > COMPARED and not self._touched:
+            plane = position(self._viewer, self.layer)
+            now, then = now[plane], then[plane]
+        return not np.array_equal(now, then)
+
+    def overwrite_edits(self) -> None:
+        """Give up what somebody else has drawn: the next patches go over it."""
+        self._written = np.array(self.layer.data)
+        self._touched = False
+        # Undo would put pixels of before into labels of after; there is no public way.
+        getattr(self.layer, "_reset_history", lambda: None)()

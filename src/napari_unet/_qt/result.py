@@ -1,0 +1,190 @@
+"""The labels of one run: drawn while it goes on, decided on anew afterwards, saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+from napari_unet._qt.layers import position
+from napari_unet._qt.painter import Painter
+from napari_unet._qt.worker import Job
+from napari_unet.config import SegmentConfig
+
+if TYPE_CHECKING:  # loads torch
+    from napari_unet.segmentation import Patch, Segmentation
+
+
+class Answer(Enum):
+    """What is to become of labels that their user has changed."""
+
+    NEW_LAYER = "Keep mine, make a new layer"
+    OVERWRITE = "Overwrite mine"
+    CANCEL = "Leave all as it is"
+
+
+class Result(QObject):
+    """A labels layer, and the scores that it was made of.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layer is added.
+    make_layer : callable
+        Adds an empty layer, and returns it.
+    parent : QWidget
+        The dock.
+    """
+
+    counted = Signal(int)
+    """Number of objects, after all planes have been decided on anew."""
+    refused = Signal()
+    """The user's own labels were to stay; :attr:`config` holds what the layer shows."""
+    failed = Signal(str)
+
+    def __init__(
+        self,
+        viewer: napari.viewer.ViewerModel,
+        make_layer: Callable[[], Labels],
+        parent: QWidget,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._dock = viewer, parent
+        self._make_layer = make_layer
+        self._painter = Painter(viewer, make_layer(), self)
+        self._painter.layer.editable = False  # until the run is over
+        self._segmentation: Segmentation | None = None
+        self._objects: dict[int, int] = {}
+        self._job: Job | None = None
+        self._wanted: SegmentConfig | None = None
+        self.config = SegmentConfig()
+
+    @property
+    def layer(self) -> Labels:
+        """The layer that holds the labels."""
+        return self._painter.layer
+
+    @property
+    def objects(self) -> int:
+        """How many objects there are, in all planes that are finished."""
+        return sum(self._objects.values())
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether scores were kept, so that thresholds can change the labels."""
+        return self._segmentation is not None and bool(self._segmentation.scores)
+
+    def is_writable(self) -> bool:
+        """Say whether the layer is still there, with the shape that it was made with."""
+        return self.layer in self._viewer.layers and self._painter.fits()
+
+    def draw(self, patches: tuple[Patch, ...]) -> None:
+        """Put patches in place."""
+        for patch in patches:
+            self._painter.draw(patch)
+            if patch.objects is not None:
+                self._objects[patch.plane] = patch.objects
+
+    def finish(self, segmentation: Segmentation | None, config: SegmentConfig) -> None:
+        """Hand the layer over to its user; None if the run failed, which keeps what is drawn."""
+        self._segmentation, self.config = segmentation, config
+        if self.layer in self._viewer.layers:
+            self.layer.editable = True
+
+    def decide(self, config: SegmentConfig) -> None:
+        """Draw what the scores say under another threshold and so on; the last wish wins."""
+        self._wanted = config
+        if self._job is None:
+            self._decide_next()
+        else:
+            self._job.abandon()
+
+    def end(self) -> None:
+        """Compute no more."""
+        self._wanted = None
+        if self._job is not None:
+            self._job.abandon()
+
+    def _decide_next(self) -> None:
+        config, self._wanted = self._wanted, None
+        if config is None or self._segmentation is None or not self.is_writable():
+            return
+        if not self._may_draw():
+            self.refused.emit()
+            return
+        self.config = config
+        job = Job(self._steps(config), self)
+        job.progressed.connect(self._on_patch)
+        job.returned.connect(self._on_decided)
+        job.failed.connect(self.failed)
+        job.ended.connect(self._on_ended)
+        self._job = job
+        job.start()
+
+    def _steps(self, config: SegmentConfig) -> Callable[[], Generator[Any, Any, Any]]:
+        from napari_unet.segmentation import relabel_live
+
+        segmentation, first = self._segmentation, self._plane_in_view()
+        assert segmentation is not None
+        return lambda: relabel_live(segmentation, config, first)
+
+    def _plane_in_view(self) -> int:
+        leading = self.layer.data.shape[:-2]
+        where = position(self._viewer, self.layer)
+        return int(np.ravel_multi_index(where, leading)) if leading else 0
+
+    def _may_draw(self) -> bool:
+        """Ask what is to become of the user's own labels, if there are any."""
+        if not self._painter.has_edits():
+            return True
+        answer = ask_about_edits(self.layer.name, self._dock)
+        if answer is Answer.NEW_LAYER:
+            self._painter = Painter(self._viewer, self._make_layer(), self)
+        elif answer is Answer.OVERWRITE:
+            self._painter.overwrite_edits()
+        return answer is not Answer.CANCEL
+
+    def _on_patch(self, patch: Patch) -> None:
+        if self._wanted is None and self.is_writable():
+            self.draw((patch,))
+
+    def _on_decided(self, _: object) -> None:
+        self.counted.emit(self.objects)
+
+    def _on_ended(self) -> None:
+        self._job = None
+        self._decide_next()
+
+
+def ask_about_edits(name: str, parent: QWidget) -> Answer:
+    """Ask what is to become of labels that their user has changed."""
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Your own labels")
+    box.setText(f"You have changed labels in {name}. New labels would go over them.")
+    roles = (
+        (Answer.NEW_LAYER, QMessageBox.ButtonRole.AcceptRole),
+        (Answer.OVERWRITE, QMessageBox.ButtonRole.DestructiveRole),
+        (Answer.CANCEL, QMessageBox.ButtonRole.RejectRole),
+    )
+    buttons = {box.addButton(answer.value, role): answer for answer, role in roles}
+    box.setDefaultButton(next(iter(buttons)))
+    box.setEscapeButton(next(reversed(buttons)))
+    box.exec()
+    return next((a for b, a in buttons.items() if b is box.clickedButton()), Answer.CANCEL)
+
+
+def save_steps(layer: Labels, path: Path) -> Generator[None, None, str]:
+    """Write a layer's labels, as a job: compressing a large stack takes seconds."""
+    from napari_unet._qt.contributions import save_labels
+
+    data, attributes = layer.data, {"scale": layer.scale, "units": layer.units}
+    yield
+    return save_labels(str(path), data, attributes)[0]

@@ -1,0 +1,401 @@
+"""The dock widget "Segment": from an image to labels, with one button."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+import numpy as np
+from magicgui.widgets import ComboBox, FloatSlider
+from napari.layers import Labels
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_unet._qt import form, preferences
+from napari_unet._qt.form import Field
+from napari_unet._qt.inputs import NO_IMAGE, Inputs, Request
+from napari_unet._qt.painter import DRAWN
+from napari_unet._qt.progress import Progress
+from napari_unet._qt.result import Result, save_steps
+from napari_unet._qt.worker import Job, UserErrors, sentence
+from napari_unet.config import SegmentConfig
+
+if TYPE_CHECKING:  # loads torch
+    from napari_unet.segmentation import Segmentation, Shown
+
+DECISIONS = {
+    "threshold": Field(
+        "Threshold",
+        "How sure the network must be of a pixel. Lower: more and larger objects; higher: fewer and"
+        " smaller ones.",
+        options={"min": 0.05, "max": 0.95, "step": 0.01},
+        widget=FloatSlider,
+    ),
+    "min_size": Field(
+        "Smallest object",
+        "Objects with fewer pixels are left out. 0 keeps all.",
+        empty="automatic",
+        options={"min": -1, "max": 1_000_000, "step": 5},
+    ),
+    "fill_holes": Field("Fill holes", "Fill the holes inside objects."),
+    "remove_border": Field(
+        "Drop objects at the border", "Leave out objects that the border of the image cuts."
+    ),
+}
+"""What can be changed after a run, without another one."""
+FILLED, OUTLINED = "Filled", "Outlined"
+
+
+class SegmentWidget(QWidget):
+    """Segments an image layer, and adjusts and saves the labels.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where it is docked.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._job: Job | None = None
+        self._request: Request | None = None
+        self._result: Result | None = None
+        self.inputs = Inputs(napari_viewer)
+        self.segment_button = _button("Segment", "Find the objects, and put them in a new layer.")
+        self.stop_button = _button("Stop", "End after this tile, and keep what is done.")
+        self.progress = Progress()
+        self.message = QLabel()
+        self.decisions = form.build(SegmentConfig, DECISIONS)
+        self.view = ComboBox(
+            name="view",
+            label="Show objects",
+            tooltip="Objects filled with their colours, or only their outlines.",
+            choices=(FILLED, OUTLINED),
+        )
+        self.save_button = _button("Save labels", "Write the labels to a TIFF, with their scale.")
+        self._lay_out()
+        self._connect()
+        self._show_state()
+        self._tell("" if napari_viewer.layers else NO_IMAGE)
+        self._get_ready()
+
+    def _lay_out(self) -> None:
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.decisions.append(self.view)
+        self.decisions.margins = (0, 0, 0, 0)
+        run = QHBoxLayout()
+        run.addWidget(self.segment_button, stretch=2)
+        run.addWidget(self.stop_button, stretch=1)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.addWidget(self.inputs)
+        column.addLayout(run)
+        column.addWidget(self.progress)
+        column.addWidget(self.message)
+        column.addWidget(self.decisions.native)
+        column.addWidget(self.save_button)
+        column.addStretch()
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        area.setMinimumWidth(content.minimumSizeHint().width())
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(area)
+
+    def _connect(self) -> None:
+        self.segment_button.clicked.connect(self._start)
+        self.stop_button.clicked.connect(self._stop)
+        self.save_button.clicked.connect(self._save)
+        self.inputs.problem.connect(self._warn)
+        for name in DECISIONS:
+            self.decisions[name].changed.connect(self._decide)
+        self.view.changed.connect(self._show_view)
+
+    def _get_ready(self) -> None:
+        """Import torch in a thread: the first run then starts at once."""
+        job = Job(_prepare, self)
+        job.returned.connect(self._on_prepared)
+        job.failed.connect(self._warn)
+        job.start()
+
+    def _on_prepared(self, found: tuple[list[str], dict[str, str]]) -> None:
+        devices, remembered = found
+        if not self.is_running:
+            self.inputs.prefer(remembered)
+        self.inputs.offer_devices(devices)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an image is being segmented."""
+        return self._job is not None
+
+    def _start(self) -> None:
+        try:
+            self._request = request = self._with_decisions(self.inputs.request())
+        except UserErrors as error:
+            self._warn(sentence(error))
+            return
+        preferences.remember(request.config.model, request.config.device)
+        self._drop_result()
+        self._job = job = Job(lambda: _segment_steps(request), self, keeps_window=True)
+        job.progressed.connect(self._on_progress)
+        job.returned.connect(self._on_segmented)
+        job.failed.connect(self._on_failed)
+        job.ended.connect(self._on_ended)
+        request.layer.events.data.connect(self._on_image_changed)
+        self.progress.begin(f"Segment {request.layer.name}")
+        self._tell("Loading the model…")
+        self._show_state()
+        job.start()
+
+    def _with_decisions(self, request: Request) -> Request:
+        return replace(request, config=replace(request.config, **self._decided()))
+
+    def _decided(self) -> dict[str, Any]:
+        return {name: form.value(self.decisions[name]) for name in DECISIONS}
+
+    def _drop_result(self) -> None:
+        if self._result is not None:
+            self._result.end()
+            self._result.layer.contour = 1  # outlines, to compare the next labels with
+            self._result = None
+
+    def _stop(self) -> None:
+        if self._job is not None:
+            self._job.stop()
+            self.stop_button.setEnabled(False)
+            self._tell("Stopping after this tile…")
+
+    def _abort(self, reason: str) -> None:
+        """End a run whose layers are gone or changed."""
+        if self._job is None:
+            return
+        self._job.abandon()
+        self._job = None
+        self._end_run(None)
+        self._warn(reason)
+
+    def _on_progress(self, shown: Shown) -> None:
+        try:
+            if self._result is None:
+                self._result = Result(self._viewer, self._add_layer, self)
+                self._result.refused.connect(self._show_config)
+                self._result.counted.connect(self._tell_count)
+                self._result.failed.connect(self._warn)
+            if not self._result.is_writable():
+                self._abort(
+                    f"{self._result.layer.name} was changed during the run, which has ended."
+                )
+                return
+            self._result.draw(shown.patches)
+        except UserErrors as error:
+            self._abort(sentence(error))
+            return
+        text = self.progress.advance(shown.progress)
+        if shown.progress.message:
+            self._warn(shown.progress.message)
+        elif self.stop_button.isEnabled():
+            self._tell(text)
+
+    def _add_layer(self) -> Labels:
+        """Add an empty labels layer on the image's place; the active layer stays active."""
+        request = self._request
+        assert request is not None
+        labels = np.zeros(request.labels_shape, DRAWN)
+        return self._viewer.add_labels(labels, name=request.name, **request.geometry)
+
+    def _on_segmented(self, segmentation: Segmentation) -> None:
+        stopped = not self.stop_button.isEnabled()
+        self._end_run(segmentation)
+        self._tell_count(stopped=stopped)
+        if self._result is not None and not self._result.can_decide:
+            self._tell(
+                f"{self.message.text()} The image is too large to keep what the network said of"
+                " it: changes below count from the next run on."
+            )
+
+    def _on_failed(self, message: str) -> None:
+        self._end_run(None)
+        self._warn(message)
+
+    def _on_ended(self) -> None:
+        if self._job is not None:
+            self._end_run(None)
+
+    def _end_run(self, segmentation: Segmentation | None) -> None:
+        self._job = None
+        request = self._request
+        assert request is not None
+        request.layer.events.data.disconnect(self._on_image_changed)
+        self.progress.end()
+        if self._result is not None:
+            self._result.finish(segmentation, request.config)
+            self._show_view()
+        self._show_state()
+        self._decide()  # what was changed meanwhile
+
+    def reset_choices(self, _: object = None) -> None:
+        """Follow the viewer's layers; napari calls this whenever they change."""
+        self.inputs.reset_choices()
+        layers, result, request = self._viewer.layers, self._result, self._request
+        if self.is_running and request is not None and request.layer not in layers:
+            self._abort(f"{request.layer.name} was removed during the run, which has ended.")
+        if result is not None and result.layer not in layers:
+            self._abort(f"{result.layer.name} was removed during the run, which has ended.")
+            result.end()
+            self._result = None
+
+    def changeEvent(self, event: Any) -> None:
+        """End what runs when the dock is closed, as napari takes the widget out of it."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._abort("")
+            self._drop_result()
+            self.inputs.stop_measuring()
+
+    def _on_image_changed(self) -> None:
+        request = self._request
+        if request is not None:
+            self._abort(f"{request.layer.name} was changed during the run: segment it again.")
+
+    def _decide(self) -> None:
+        result = self._result
+        if self.is_running or result is None or not result.can_decide:
+            return
+        config = replace(result.config, **self._decided())
+        if config != result.config:
+            result.decide(config)
+
+    def _show_config(self) -> None:
+        """Let the form say again what the layer shows."""
+        if self._result is None:
+            return
+        for name in DECISIONS:
+            form.show(self.decisions[name], getattr(self._result.config, name))
+
+    def _show_view(self) -> None:
+        if self._result is not None:
+            self._result.layer.contour = int(self.view.value == OUTLINED)
+
+    def _save(self) -> None:
+        layer = self._layer_to_save()
+        if layer is None:
+            self._warn("There are no labels to save: segment an image, or select a labels layer.")
+            return
+        name = f"{layer.name.split(' [')[0]}_labels.tif"
+        folder = Path(self._request.layer.source.path or "").parent if self._request else Path()
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save labels", str(folder / name), "Label images (*.tif *.tiff)"
+        )
+        if path:
+            self.save(layer, Path(path))
+
+    def _layer_to_save(self) -> Labels | None:
+        active = self._viewer.layers.selection.active
+        if isinstance(active, Labels) or self._result is None:
+            return active if isinstance(active, Labels) else None
+        return self._result.layer
+
+    def save(self, layer: Labels, path: Path) -> None:
+        """Write a layer's labels to a path, in a thread."""
+        if not path.suffix:
+            path = path.with_suffix(".tif")
+        job = Job(lambda: save_steps(layer, path), self, keeps_window=True)
+        job.returned.connect(lambda written: self._tell(f"Saved to {written}"))
+        job.failed.connect(self._warn)
+        self._tell("Saving…")
+        job.start()
+
+    def _tell_count(self, _: object = None, stopped: bool = False) -> None:
+        result = self._result
+        if result is None:
+            return
+        number = result.objects
+        text = f"{number} object{'s' * (number != 1)} in {result.layer.name}"
+        if stopped:
+            text += ": stopped, what was done is kept"
+        elif not number:
+            text += ": lower the threshold, or measure the object diameter and segment again"
+        self._tell(f"{text}.")
+
+    def _tell(self, text: str) -> None:
+        self.message.setStyleSheet("")
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+
+    def _warn(self, text: str) -> None:
+        self._tell(text)
+        self.message.setStyleSheet(f"color: {_loud_colour(self._viewer.theme)}")
+
+    def _show_state(self) -> None:
+        running = self.is_running
+        self.segment_button.setEnabled(not running)
+        self.inputs.setEnabled(not running)
+        self.stop_button.setEnabled(running)
+        self.view.enabled = not running
+
+
+def _loud_colour(theme: str) -> str:
+    """Return the colour of a theme's warning or error, whichever can be read on its background."""
+    colours = get_theme(theme)
+
+    def brightness(name: str) -> float:
+        red, green, blue = getattr(colours, name).as_rgb_tuple()[:3]
+        return float(0.3 * red + 0.6 * green + 0.1 * blue)
+
+    def contrast(name: str) -> float:
+        return abs(brightness(name) - brightness("background"))
+
+    return str(getattr(colours, max(("warning", "error"), key=contrast)).as_hex())
+
+
+def _button(text: str, tooltip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    return button
+
+
+def _prepare() -> Generator[None, None, tuple[list[str], dict[str, str]]]:
+    """Load what is slow to load; return the devices that there are, and what was used last time."""
+    from napari_unet import segmentation  # noqa: F401 (all that a run needs)
+    from napari_unet.engines import available_devices, choose_device, prefers_bfloat16
+
+    prefers_bfloat16(choose_device("auto"))
+    # napari loads pandas for the first labels layer, which takes half a second in the window.
+    Labels(np.zeros((1, 1), DRAWN))
+    yield
+    # Some million objects of torch's would else be looked through for the first time in a run.
+    gc.collect()
+    return available_devices(), preferences.recall()
+
+
+def _segment_steps(request: Request) -> Generator[Shown, bool | None, Segmentation]:
+    """Run in a thread what was asked for."""
+    from napari_unet.preprocessing import ChannelStack
+    from napari_unet.segmentation import Area, load_engine, segment_live
+
+    engine, card = load_engine(request.config)
+    several = len(request.images) > 1
+    image = ChannelStack(request.images) if several else request.images[0]
+    axes = "C" * several + request.axes
+    area = Area(request.planes, request.region)
+    return (yield from segment_live(image, engine, card, request.config, axes, area))

@@ -1,0 +1,118 @@
+"""Generators of the core in napari's thread pool."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from napari.qt.threading import GeneratorWorker, create_worker
+from qtpy.QtCore import QObject, Signal
+
+Steps = Generator[Any, Any, Any]
+UserErrors = (ValueError, OSError, MemoryError, RuntimeError, ImportError)
+"""What an image, a file, an option or a machine can be to blame for."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    message: str
+
+
+class Job(QObject):
+    """A generator that runs in a thread; its signals arrive in the thread of the window.
+
+    What it raises becomes a sentence. (Left to itself, napari's worker swallows a RuntimeError, and
+    under PySide6 fails on any other.)
+
+    Parameters
+    ----------
+    make_steps : callable
+        Returns the generator; called in the thread, so it may import what is slow to load.
+    parent : QObject
+        Whoever owns it.
+    keeps_window : bool
+        Whether napari asks before its window is closed while this runs.
+    """
+
+    progressed = Signal(object)
+    """What the generator yields."""
+    returned = Signal(object)
+    """What it returns."""
+    failed = Signal(str)
+    """What to tell the user instead."""
+    ended = Signal()
+    """After `returned`, `failed`, or a call of `abandon`; nothing runs any more."""
+
+    def __init__(
+        self, make_steps: Callable[[], Steps], parent: QObject, keeps_window: bool = False
+    ) -> None:
+        super().__init__(parent)
+        self._stopping = Event()
+        create = create_worker if keeps_window else GeneratorWorker
+        self._worker = create(_guarded, make_steps, self._stopping)
+        self._worker.yielded.connect(self._on_yielded)
+        self._worker.returned.connect(self._on_returned)
+        self._worker.finished.connect(self._on_finished)
+        # A window that closes takes its widgets with it, and waits for no worker.
+        parent.destroyed.connect(self._worker.quit)
+
+    def start(self) -> None:
+        """Run it."""
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Ask the generator to end after the step at hand, and to return what it has."""
+        self._stopping.set()
+
+    def abandon(self) -> None:
+        """End after the step at hand; nothing but `ended` is heard of it any more."""
+        self._worker.quit()
+        self.blockSignals(True)
+
+    def _on_yielded(self, value: object) -> None:
+        self.progressed.emit(value)
+
+    def _on_returned(self, value: object) -> None:
+        if isinstance(value, _Failure):
+            self.failed.emit(value.message)
+        else:
+            self.returned.emit(value)
+
+    def _on_finished(self) -> None:
+        self.blockSignals(False)
+        self.ended.emit()
+        self.deleteLater()
+
+
+def _guarded(make_steps: Callable[[], Steps], stopping: Event) -> Steps:
+    """Pass on what the generator yields and returns, and stops; no error leaves the thread."""
+    try:
+        steps = make_steps()
+        stop: bool | None = None
+        while True:
+            try:
+                value = steps.send(stop)
+            except StopIteration as end:
+                return end.value
+            yield value
+            stop = stopping.is_set() or None
+    except Exception as error:
+        return _Failure(sentence(error))
+
+
+def sentence(error: Exception) -> str:
+    """Return what an error says to a user; one that is nobody's fault but ours is logged, too."""
+    if isinstance(error, UserErrors) and str(error):
+        if isinstance(error, MemoryError) and "nable to allocate" in str(error):
+            return f"Memory is not enough ({error}): segment the current view, or a smaller image."
+        return str(error)
+    _log.error("unexpected", exc_info=error)
+    return (
+        f"Something failed that should not have ({type(error).__name__}: {error}). Please report it"
+        " with what is written on the terminal."
+    )
