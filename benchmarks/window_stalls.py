@@ -52,7 +52,12 @@ class Watch:
 def until(condition: Callable[[], bool], seconds: float = 1200) -> None:
     """Let the window live until something has happened."""
     loop, poll, start = QEventLoop(), QTimer(), time.monotonic()
-    poll.timeout.connect(lambda: condition() and loop.quit())
+
+    def look() -> None:
+        if condition():
+            loop.quit()
+
+    poll.timeout.connect(look)
     poll.start(10)
     QTimer.singleShot(int(1000 * seconds), loop.quit)
     loop.exec()

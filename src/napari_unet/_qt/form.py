@@ -9,11 +9,11 @@ from typing import Any, get_args, get_type_hints
 from magicgui.widgets import (
     CheckBox,
     ComboBox,
-    Container,
     FloatSpinBox,
     SpinBox,
 )
 from magicgui.widgets.bases import ValueWidget
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 Widget = ValueWidget[Any]
 
@@ -41,22 +41,49 @@ class Field:
     widget: type[Widget] | None = None
 
 
-def build(config: type, shown: Mapping[str, Field]) -> Container[Widget]:
-    """Return a form of some of a config's fields.
+Form = dict[str, Widget]
+"""Widgets by the names of the config's fields."""
+
+
+def build(config: type, shown: Mapping[str, Field]) -> Form:
+    """Return widgets for some of a config's fields.
 
     A number that may be None is None at the least value of its box, where the text for it stands.
     """
     hints = get_type_hints(config)
     defaults = {f.name: f.default for f in fields(config) if f.default is not MISSING}
-    return Container(
-        widgets=[_widget(name, hints[name], defaults[name], how) for name, how in shown.items()],
-        labels=True,
-    )
+    return {name: _widget(name, hints[name], defaults[name], how) for name, how in shown.items()}
 
 
-def read(form: Container[Widget]) -> dict[str, Any]:
-    """Return the values of a form, by the names of the config's fields."""
-    return {widget.name: value(widget) for widget in form}
+def read(form: Form) -> dict[str, Any]:
+    """Return the values of a form."""
+    return {name: value(widget) for name, widget in form.items()}
+
+
+def lay_out(*rows: Widget | tuple[Widget, QWidget], label_width: int = 0) -> QWidget:
+    """Return a column of labelled widgets.
+
+    Parameters
+    ----------
+    rows : Widget or (Widget, QWidget)
+        A widget; or one whose label names a row that it shares with others.
+    label_width : int
+        Least width of the labels, so that several columns line up.
+    """
+    column = QWidget()
+    layout = QFormLayout(column)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for row in rows:
+        widget, native = row if isinstance(row, tuple) else (row, row.native)
+        if isinstance(widget, CheckBox):  # it says itself what it is
+            layout.addRow(native)
+            continue
+        label = QLabel(widget.label)
+        label.setMinimumWidth(label_width)
+        label.setToolTip(widget.tooltip or "")
+        layout.addRow(label, native)
+    return column
 
 
 def _widget(name: str, hint: Any, default: Any, how: Field) -> Widget:

@@ -10,11 +10,11 @@ from typing import Any, cast
 
 import napari
 import numpy as np
-from magicgui.widgets import ComboBox, Container, PushButton
+from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_unet._qt import form
@@ -71,6 +71,8 @@ HIDDEN = {
 """Fields of the config that are not typed, and why."""
 
 NO_IMAGE = "There is no image yet: drag a file into the window, or take one of File > Open Sample."
+LABEL_WIDTH = 112
+"""Pixels that the longest label of the dock takes, so that its columns line up."""
 OTHER_FILE = "Choose a file…"
 
 
@@ -159,7 +161,7 @@ class Inputs(QWidget):
         self.about = QLabel()
         self.part = ComboBox(
             name="part",
-            label="Segment",
+            label="Part",
             tooltip="All of the layer; only the slice that is shown; or only what the window shows"
             " of it, to try things out.",
             choices=[(part.value, part) for part in Part],
@@ -194,24 +196,22 @@ class Inputs(QWidget):
 
     def _lay_out(self) -> None:
         diameter = self.main["diameter"]
-        row = Container(
-            widgets=[diameter, self.measure],
-            layout="horizontal",
-            labels=False,
-            label=diameter.label,
-            tooltip=diameter.tooltip,
-        )
-        row.margins = (0, 0, 0, 0)
-        self._form = Container(
-            widgets=[self.image, self.second, self.part, self.model, row], labels=True
-        )
-        self._form.margins = self.advanced.margins = (0, 0, 0, 0)
+        measured = QWidget()
+        row = QHBoxLayout(measured)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(diameter.native, stretch=1)
+        row.addWidget(self.measure.native)
+        self._second_row = form.lay_out(self.second, label_width=LABEL_WIDTH)
         self.about.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._form.native)
+        layout.addWidget(form.lay_out(self.image, label_width=LABEL_WIDTH))
+        layout.addWidget(self._second_row)
+        rest = (self.part, self.model, (diameter, measured))
+        layout.addWidget(form.lay_out(*rest, label_width=LABEL_WIDTH))
         layout.addWidget(self.about)
-        layout.addWidget(_folded("Advanced", self.advanced.native))
+        advanced = form.lay_out(*self.advanced.values(), label_width=LABEL_WIDTH)
+        layout.addWidget(_folded("Advanced", advanced))
 
     def _connect(self) -> None:
         self.image.changed.connect(self._describe)
@@ -225,11 +225,14 @@ class Inputs(QWidget):
         """Offer the layers and the models that there are now; what was chosen stays, if it can."""
         before = set(self.image.choices)
         for box in (self.image, self.second, self.model):
+            chosen = box.value
             box.reset_choices()
-        active = self._viewer.layers.selection.active
-        if isinstance(active, Image) and active not in before:
-            self.image.value = active  # the one just opened
-        elif self.image.value is None and self.image.choices[1:]:
+            if chosen in box.choices:  # which a new name would otherwise lose
+                box.value = chosen
+        new = [layer for layer in images_of(self._viewer) if layer not in before]
+        if new:
+            self.image.value = new[0]  # the one just opened
+        elif self.image.value is None and len(self.image.choices) > 1:
             self.image.value = self.image.choices[1]
         self._load_card()
 
@@ -237,22 +240,37 @@ class Inputs(QWidget):
         """Choose what was chosen last time, where it is still there, unless something else is."""
         if self.model.value != self.model.choices[0] or self.device.value != "auto":
             return
-        model = remembered.get("model", "")
-        if Path(model).suffix == SUFFIX and Path(model).is_file():
-            self._files.append(Path(model))
-            self.model.reset_choices()
-        for box, name in ((self.model, "model"), (self.device, "device")):
-            if remembered.get(name) in box.choices:
-                box.value = remembered[name]
+        try:
+            self.choose_model(remembered.get("model", "nuclei"))
+        except (ValueError, OSError):
+            return  # it is gone, or damaged: the first one stays
+        if remembered.get("device") in self.device.choices:
+            self.device.value = remembered["device"]
+
+    def choose_model(self, name: str) -> None:
+        """Choose a model by its name or path.
+
+        Raises
+        ------
+        ValueError, OSError
+            If there is none, or it cannot be used.
+        """
+        read_card(find_model(name))
+        if name not in list_models() and Path(name) not in self._files:
+            self._files.append(Path(name))
+            self.reset_choices()
+        self.model.value = name
 
     def offer_devices(self, available: Sequence[str]) -> None:
         """Take away the devices that are not there."""
         texts = {value: text for text, value in ADVANCED["device"].options["choices"]}
         first = texts[available[0]]
-        box = self.device
-        wanted = box.value
+        box, wanted = self.device, self.device.value
+        box.choices = ()  # else those that stay keep their places
         box.choices = [(f"Automatic: {first}", "auto"), *((texts[d], d) for d in available)]
-        if wanted not in box.choices:
+        if wanted in box.choices:
+            box.value = wanted
+        else:
             self.problem.emit(f"{texts[wanted]} is not there any more: {first} is used instead.")
 
     def _on_model(self, value: str) -> None:
@@ -266,7 +284,7 @@ class Inputs(QWidget):
         if name and Path(name) not in self._files:
             self._files.append(Path(name))
             self.model.reset_choices()
-        return name
+        return str(name)
 
     def _load_card(self) -> None:
         try:
@@ -280,7 +298,7 @@ class Inputs(QWidget):
         """Say what the model looks for, and let go of what does not apply."""
         card = self._card
         rule = card.preprocessing if card else Preprocessing()
-        self.second.visible = rule.channels > 1
+        self._second_row.setVisible(rule.channels > 1)
         sized = rule.diameter is not None
         self.main["diameter"].enabled = self.measure.enabled = sized
         self.about.setText(self._about(card) if card else "This model cannot be used.")
@@ -292,8 +310,9 @@ class Inputs(QWidget):
         text = f"Finds {found}s" if card.target.instances else f"Finds areas: {found}"
         diameter, size = self.expected_diameter, self._pixel_size
         if diameter is not None:
-            text += f" of about {diameter:.0f} pixels"
+            text += f" about {diameter:.0f} pixels"
             text += f" ({diameter * size:.1f} µm)" if size else ""
+            text += " across"
         return text if card.is_trained else f"{text}. It has not been taught anything yet."
 
     @property

@@ -99,5 +99,8 @@ class Painter(QObject):
         """Give up what somebody else has drawn: the next patches go over it."""
         self._written = np.array(self.layer.data)
         self._touched = False
-        # Undo would put pixels of before into labels of after; there is no public way.
-        getattr(self.layer, "_reset_history", lambda: None)()
+        # Undo would put pixels of before into labels of after; a layer that cannot be edited has
+        # nothing to undo.
+        mode = self.layer.mode
+        self.layer.editable = False
+        self.layer.editable, self.layer.mode = True, mode

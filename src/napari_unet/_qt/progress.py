@@ -22,6 +22,10 @@ class Progress(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        stays = self.sizePolicy()
+        stays.setRetainSizeWhenHidden(True)  # what is below it does not jump
+        self.setSizePolicy(stays)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._bar)
@@ -62,7 +66,8 @@ class Progress(QWidget):
             self._first = self._first or (now, share)
             return ""
         began, before = self._first
-        return f", about {in_words((now - began) * (1 - share) / (share - before))} left"
+        left = (now - began) * (1 - share) / (share - before)
+        return f", {in_words(left)} left" if share < 1 else ""
 
     def end(self) -> None:
         """Show nothing any more."""
@@ -74,9 +79,11 @@ class Progress(QWidget):
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration as people say it, rounded up."""
+    """Return a duration as people say it."""
+    if seconds < 10:
+        return "a few seconds"
     if seconds < 60:
-        return f"{-(-seconds // 5) * 5:.0f} s"
+        return f"about {round(seconds, -1):.0f} s"
     if seconds < 3600:
-        return f"{-(-seconds // 60):.0f} min"
-    return f"{seconds / 3600:.1f} h"
+        return f"about {-(-seconds // 60):.0f} min"
+    return f"about {seconds / 3600:.1f} h"

@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet._qt import form, preferences
 from napari_unet._qt.form import Field
-from napari_unet._qt.inputs import NO_IMAGE, Inputs, Request
+from napari_unet._qt.inputs import LABEL_WIDTH, NO_IMAGE, Inputs, Request
 from napari_unet._qt.painter import DRAWN
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.result import Result, save_steps
@@ -57,6 +57,12 @@ DECISIONS = {
     ),
 }
 """What can be changed after a run, without another one."""
+WIDTH = 330
+"""Pixels in which no text of the dock is cut off."""
+MESSAGE_LINES = 3
+"""Lines kept free for messages, so that what is below stays in its place."""
+OPACITY = 0.5
+"""Of new labels: the image stays visible under them."""
 FILLED, OUTLINED = "Filled", "Outlined"
 
 
@@ -97,18 +103,22 @@ class SegmentWidget(QWidget):
     def _lay_out(self) -> None:
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.decisions.append(self.view)
-        self.decisions.margins = (0, 0, 0, 0)
+        self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.message.setMinimumHeight(MESSAGE_LINES * self.message.fontMetrics().lineSpacing())
+        self.segment_button.setStyleSheet("font-weight: bold")
         run = QHBoxLayout()
         run.addWidget(self.segment_button, stretch=2)
         run.addWidget(self.stop_button, stretch=1)
+        adjust = QLabel("<b>Adjust the labels</b>, without another run")
+        adjust.setToolTip("What is set here also counts for the next run.")
         content = QWidget()
         column = QVBoxLayout(content)
         column.addWidget(self.inputs)
         column.addLayout(run)
         column.addWidget(self.progress)
         column.addWidget(self.message)
-        column.addWidget(self.decisions.native)
+        column.addWidget(adjust)
+        column.addWidget(form.lay_out(*self.decisions.values(), self.view, label_width=LABEL_WIDTH))
         column.addWidget(self.save_button)
         column.addStretch()
         area = QScrollArea()
@@ -116,7 +126,7 @@ class SegmentWidget(QWidget):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(content)
-        area.setMinimumWidth(content.minimumSizeHint().width())
+        area.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width()))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(area)
@@ -160,7 +170,7 @@ class SegmentWidget(QWidget):
         job.progressed.connect(self._on_progress)
         job.returned.connect(self._on_segmented)
         job.failed.connect(self._on_failed)
-        job.ended.connect(self._on_ended)
+        job.ended.connect(lambda: self._on_ended(job))
         request.layer.events.data.connect(self._on_image_changed)
         self.progress.begin(f"Segment {request.layer.name}")
         self._tell("Loading the model…")
@@ -217,11 +227,13 @@ class SegmentWidget(QWidget):
             self._tell(text)
 
     def _add_layer(self) -> Labels:
-        """Add an empty labels layer on the image's place; the active layer stays active."""
+        """Add an empty labels layer on the image's place."""
         request = self._request
         assert request is not None
         labels = np.zeros(request.labels_shape, DRAWN)
-        return self._viewer.add_labels(labels, name=request.name, **request.geometry)
+        return self._viewer.add_labels(
+            labels, name=request.name, opacity=OPACITY, **request.geometry
+        )
 
     def _on_segmented(self, segmentation: Segmentation) -> None:
         stopped = not self.stop_button.isEnabled()
@@ -237,8 +249,8 @@ class SegmentWidget(QWidget):
         self._end_run(None)
         self._warn(message)
 
-    def _on_ended(self) -> None:
-        if self._job is not None:
+    def _on_ended(self, job: Job) -> None:
+        if self._job is job:  # as when napari cancels it: nothing was returned
             self._end_run(None)
 
     def _end_run(self, segmentation: Segmentation | None) -> None:
@@ -340,7 +352,6 @@ class SegmentWidget(QWidget):
     def _tell(self, text: str) -> None:
         self.message.setStyleSheet("")
         self.message.setText(text)
-        self.message.setVisible(bool(text))
 
     def _warn(self, text: str) -> None:
         self._tell(text)
@@ -351,6 +362,7 @@ class SegmentWidget(QWidget):
         self.segment_button.setEnabled(not running)
         self.inputs.setEnabled(not running)
         self.stop_button.setEnabled(running)
+        self.save_button.setEnabled(not running)
         self.view.enabled = not running
 
 

@@ -45,21 +45,18 @@ def run(arguments: argparse.Namespace) -> bool:
     # torch before Qt: on Windows its libraries do not load after Qt's (pytorch issue 166628).
     from napari_unet.segmentation import count_objects, segment
 
+    if not arguments.headless and _has_display():
+        if _window_opens():
+            from napari_unet._qt.demo import show
+
+            show(image, sample.name, picture, config)
+            return True
+        warn("Qt opens no window here (pip install 'napari[all]' brings Qt): writing files.")
     start = time.monotonic()
     labels = segment(image, config.model, axes=sample.axes, device=config.device)
     seconds = time.monotonic() - start
     tell(f"{sample.title}: {counted(count_objects(labels))} in {seconds:.1f} s")
-    if arguments.headless or not _has_display():
-        return _write(arguments.output, picture, labels)
-    if not _window_opens():
-        warn(
-            "Qt opens no window here (pip install 'napari[all]' brings Qt); writing files instead."
-        )
-        return _write(arguments.output, picture, labels)
-    from napari_unet._qt.demo import show
-
-    show(image, labels, sample.name, picture)
-    return True
+    return _write(arguments.output, picture, labels)
 
 
 def _write(folder: Path, picture: NDArray[Any], labels: NDArray[np.int32]) -> bool:
