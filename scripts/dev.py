@@ -47,6 +47,7 @@ SMOKE = {
     "napari-0.7": ["napari==0.7.*"],
 }
 """Environments beside the main one, and what differs in them."""
+SMOKE_TESTS = [f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "segment")]
 
 
 def main() -> int:
@@ -129,7 +130,7 @@ def smoke(name: str, main_python: Path, torch: str) -> list[str]:
     stack(python, main_python)
     install(python, SMOKE[name], torch, "smoke")
     binding = "pyside6" if name == "pyside6" else "pyqt6"
-    tests = [str(python), "-m", "pytest", "tests/_qt/test_smoke.py"]
+    tests = [str(python), "-m", "pytest", *SMOKE_TESTS]
     run_demo = [str(python), "-m", "napari_unet", "demo", "--headless"]
     with tempfile.TemporaryDirectory() as folder:
         results = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +15,16 @@ import tifffile
 from napari.layers import Labels
 from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QApplication, QComboBox, QMessageBox
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QMessageBox,
+    QPushButton,
+)
 
 import napari_unet
 from napari_unet._qt import preferences, result, segment
@@ -295,6 +306,28 @@ def test_labels_of_a_second_run_can_be_compared(open_dock, qtbot, image) -> None
     np.testing.assert_array_equal(first.data, before)
     np.testing.assert_array_equal(labels_of(viewer)[1].data, expected(image, threshold=0.6))
     assert (first.contour, labels_of(viewer)[1].contour) == (1, 0)
+
+
+def test_scores_of_earlier_runs_are_let_go(open_dock, qtbot, image) -> None:
+    _, dock = open_dock(image)
+    run(qtbot, dock)
+    scores = weakref.ref(dock._result._segmentation.scores[0])
+    assert scores() is not None
+    run(qtbot, dock)
+    gc.collect()
+    assert scores() is None
+    assert len(dock.findChildren(result.Result)) == 1
+
+
+def test_every_control_says_what_it_does(open_dock, image) -> None:
+    _, dock = open_dock(image)
+    found = children(dock, QPushButton, QComboBox, QAbstractSpinBox, QCheckBox)
+    controls = [w for w in found if not _belongs_to_a_control(w.parentWidget())]
+    assert len(controls) > 12
+    silent = [
+        w for w in controls if not w.toolTip() and "Advanced" not in getattr(w, "text", str)()
+    ]
+    assert silent == []
 
 
 def test_objects_are_filled_or_outlined(open_dock, qtbot, image) -> None:
@@ -603,7 +636,7 @@ def test_the_keyboard_reaches_every_control(open_dock, image) -> None:
     _, dock = open_dock(image, show=True)
     controls = [
         w
-        for w in dock.findChildren((QAbstractButton, QComboBox, QAbstractSlider))
+        for w in children(dock, QAbstractButton, QComboBox, QAbstractSlider)
         if w.isVisible() and w.isEnabled()
     ]
     assert dock.segment_button in controls
@@ -615,10 +648,14 @@ def test_the_keyboard_reaches_every_control(open_dock, image) -> None:
     assert dock.is_running
 
 
+def children(dock, *kinds):
+    return [child for kind in kinds for child in dock.findChildren(kind)]
+
+
 def _belongs_to_a_control(widget) -> bool:
     """Arrows of spin boxes, and scroll bars, are reached through what they belong to."""
     names = [type(parent).__name__ for parent in _parents(widget)]
-    return any("Spin" in name or "Slider" in name or "Scroll" in name for name in names)
+    return any(part in name for name in names for part in ("Spin", "Slider", "ScrollBar"))
 
 
 def _parents(widget):

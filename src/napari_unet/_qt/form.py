@@ -93,7 +93,10 @@ def _widget(name: str, hint: Any, default: Any, how: Field) -> Widget:
     if isinstance(kinds[0], str):  # a Literal
         return ComboBox(value=default, **{"choices": kinds, **options})
     if how.widget is not None:
-        return how.widget(value=default, **options)
+        slider = how.widget(value=default, **options)
+        for part in slider.native.findChildren(QWidget):  # its number, too
+            part.setToolTip(how.tooltip)
+        return slider
     if type(None) in get_args(hint):
         # Only the box for fractions shows its special text, so that one takes whole numbers, too.
         box = FloatSpinBox(value=options["min"], **options)

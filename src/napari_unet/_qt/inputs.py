@@ -12,8 +12,8 @@ import napari
 import numpy as np
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
-from qtpy.QtCore import Signal
-from qtpy.QtGui import QIcon
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -401,7 +401,9 @@ class Inputs(QWidget):
 
 def _folded(title: str, content: QWidget) -> QCollapsible:
     """Fold a widget away under a title; the arrow is text, which follows the theme."""
-    folded = QCollapsible(f"▸ {title}", expandedIcon=QIcon(), collapsedIcon=QIcon())
+    blank = QPixmap(1, 1)
+    blank.fill(Qt.GlobalColor.transparent)
+    folded = QCollapsible(f"▸ {title}", expandedIcon=QIcon(blank), collapsedIcon=QIcon(blank))
     folded.addWidget(content)
     folded.toggled.connect(lambda open_: folded.setText(f"{'▾' if open_ else '▸'} {title}"))
     return folded

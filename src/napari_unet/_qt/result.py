@@ -107,10 +107,11 @@ class Result(QObject):
             self._job.abandon()
 
     def end(self) -> None:
-        """Compute no more."""
-        self._wanted = None
+        """Compute no more, and let go of the scores; the layer stays."""
+        self._wanted = self._segmentation = None
         if self._job is not None:
             self._job.abandon()
+        self.deleteLater()
 
     def _decide_next(self) -> None:
         config, self._wanted = self._wanted, None
