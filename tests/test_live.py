@@ -69,8 +69,8 @@ def watch(
 def draw(seen: list[Shown], shape: tuple[int, ...]) -> np.ndarray:
     canvas = np.zeros((int(np.prod(shape[:-2])), *shape[-2:]), int)
     for shown in seen:
-        for patch in shown.patches:
-            canvas[patch.plane][patch.where] = patch.labels
+        for piece in shown.pieces:
+            canvas[piece.plane][piece.where] = piece.labels
     return canvas.reshape(shape)
 
 
@@ -86,7 +86,7 @@ def test_in_the_end_the_labels_drawn_are_those_of_the_whole_image(diameter: floa
     expected = segment(image, config).labels
     np.testing.assert_array_equal(draw(seen, image.shape), expected)
     np.testing.assert_array_equal(result.labels, expected)
-    assert [p.final for p in seen[-1].patches] == [True]
+    assert [p.final for p in seen[-1].pieces] == [True]
     shares = [s.progress.share for s in seen]
     assert shares == sorted(shares)
     assert shares[-1] == 1
@@ -97,7 +97,7 @@ def test_before_the_last_tile_each_object_is_one_across_the_seams(diameter: floa
     image, config = blobs(64, 80), replace(CONFIG, diameter=diameter)
     seen, _ = watch(segment_live(image, engine(), CARD, config))
     provisional = draw(seen[:-1], image.shape)
-    assert not any(p.final for s in seen[:-1] for p in s.patches)
+    assert not any(p.final for s in seen[:-1] for p in s.pieces)
     expected = segment(image, config).labels
     last = np.zeros(image.shape, bool)
     last[seen[-1].progress.frame.image_part(seen[-1].progress.write)] = True
@@ -107,10 +107,10 @@ def test_before_the_last_tile_each_object_is_one_across_the_seams(diameter: floa
     assert same_objects(provisional[whole], expected[whole])
 
 
-def test_patches_stay_as_they_were_drawn() -> None:
+def test_pieces_stay_as_they_were_drawn() -> None:
     """They go to another thread, while the next tile is put in place."""
     generator = segment_live(blobs(64, 64), engine(), CARD, CONFIG)
-    first = next(generator).patches[0]
+    first = next(generator).pieces[0]
     before = first.labels.copy()
     watch(generator)
     np.testing.assert_array_equal(first.labels, before)
@@ -138,7 +138,7 @@ def test_planes_and_region_are_those_of_the_whole() -> None:
     for plane in ((1, 1), (0, 1)):
         expected[plane][11:40, 22:60] = image[plane][11:40, 22:60] > 0
     np.testing.assert_array_equal(labels > 0, expected)
-    assert [s.progress.plane for s in seen if s.patches[-1].final] == [4, 1]
+    assert [s.progress.plane for s in seen if s.pieces[-1].final] == [4, 1]
     assert result.scores[0].shape == (2, 29, 38)
     np.testing.assert_array_equal(result.relabel(CONFIG), labels)
     assert labels.max() == 6  # numbered from 1 in the region
@@ -179,11 +179,11 @@ def test_new_decisions_begin_with_the_plane_in_view() -> None:
     image = blobs(3, 50, 60)
     result = segment(image, keep_scores=True)
     config = replace(CONFIG, remove_border=True)
-    patches = list(relabel_live(result, config, first=2))
-    assert [p.plane for p in patches] == [2, 0, 1]
+    pieces = list(relabel_live(result, config, first=2))
+    assert [p.plane for p in pieces] == [2, 0, 1]
     expected = segment(image, config).labels
-    for patch in patches:
-        np.testing.assert_array_equal(patch.labels, expected[patch.plane])
+    for piece in pieces:
+        np.testing.assert_array_equal(piece.labels, expected[piece.plane])
 
 
 def test_areas_are_drawn_as_classes() -> None:

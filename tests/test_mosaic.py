@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from napari_unet.instances import grow_into_ridges, label_scores, relabel
-from napari_unet.mosaic import Mosaic, label_tile
+from napari_unet.mosaic import Mosaic
 from napari_unet.tiling import Region
 
 SHAPE = (16, 17)
@@ -265,7 +265,7 @@ def test_a_tile_whose_border_is_background_is_labelled_as_an_image(
 ):
     foreground[[0, -1]] = foreground[:, [0, -1]] = 0
     options = {"threshold": 0.5, "min_size": min_size, "fill_holes": fill_holes}
-    labels = label_tile(foreground, distance, **options)
+    labels = label_scores(foreground, distance, keep_cut=True, **options)
     assert labels.dtype == np.int32
     np.testing.assert_array_equal(labels, label_scores(foreground, distance, **options))
 
@@ -278,17 +278,7 @@ def test_objects_at_the_border_of_a_tile_are_kept_whatever_their_size(foreground
         member = kept == number
         if member.sum() < min_size and member[1:-1, 1:-1].sum() == member.sum():
             kept[member] = 0
-    labels = label_tile(foreground, None, threshold=0.5, min_size=min_size, fill_holes=False)
+    labels = label_scores(
+        foreground, threshold=0.5, min_size=min_size, fill_holes=False, keep_cut=True
+    )
     np.testing.assert_array_equal(labels, relabel(grow_into_ridges(kept)))
-
-
-def test_touching_objects_of_a_tile_are_split_and_holes_filled():
-    y, x = np.mgrid[:24, :40]
-    distance = 1 - np.stack([np.hypot(y - 12, x - centre) for centre in (12, 27)]).min(axis=0) / 9
-    foreground = (distance > 0).astype(np.float32)
-    foreground[12, 10] = 0
-    options = {"threshold": 0.5, "min_size": 15}
-    assert label_tile(foreground, distance, fill_holes=True, **options).max() == 2
-    assert label_tile(foreground, None, fill_holes=True, **options).max() == 1
-    assert label_tile(foreground, distance, fill_holes=True, **options)[12, 10] > 0
-    assert label_tile(foreground, distance, fill_holes=False, **options)[12, 10] == 0

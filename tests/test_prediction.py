@@ -274,6 +274,20 @@ def test_a_pace_keeps_to_what_memory_allows() -> None:
     assert len(engine.sizes) == len(steps) + 2  # 256, then 128 failed
 
 
+def test_on_another_device_the_pace_is_found_anew(monkeypatch) -> None:
+    """What a GPU does in a second would keep a CPU busy for minutes."""
+    engine = FakeEngine(gpu=True)
+    monkeypatch.setattr(prediction, "time", Clock(engine, 400_000))
+    generator = predict_scores(engine, random_image(1, 2000, 2000), 2048, pace=2.0)
+    while next(generator).index < 12:
+        pass
+    monkeypatch.setattr(engine, "limit", 1)
+    monkeypatch.setattr(engine, "choose_tile", lambda _: 2048)
+    step = next(generator)
+    assert step.message == "GPU memory ran out: the CPU goes on."
+    assert max(size for size in engine.sizes[-1]) <= 256 + 48
+
+
 def test_a_notice_is_told_once() -> None:
     engine = FakeEngine()
     engine.notice = "The fan is loud."

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.config import UNetConfig
-from napari_unet.tiling import Region, Tile, mirrored, read_mirrored, split, take_first, whole
+from napari_unet.tiling import (
+    Region,
+    Tile,
+    count,
+    mirrored,
+    read_mirrored,
+    split,
+    take_first,
+    whole,
+)
 
 configs = st.builds(UNetConfig, depth=st.integers(1, 4), padding=st.sampled_from(["valid", "same"]))
 shapes = st.tuples(st.integers(1, 90), st.integers(1, 90))
@@ -111,6 +120,7 @@ def test_taking_first_tiles_one_by_one_is_splitting(
         taken.append(first)
         todo.extend(reversed(rest))
     assert taken == split(region, tile, config)
+    assert len(taken) == count(region, tile, config)
 
 
 @modest

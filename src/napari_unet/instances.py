@@ -48,6 +48,7 @@ def label_scores(
     min_size: int = 15,
     fill_holes: bool = True,
     remove_border: bool = False,
+    keep_cut: bool = False,
 ) -> Labels:
     """Turn scores into labelled objects.
 
@@ -74,6 +75,9 @@ def label_scores(
         Fill holes inside objects.
     remove_border : bool
         Drop objects that touch the border of the array.
+    keep_cut : bool
+        Keep objects that touch the border whatever their size: of a tile, the rest of them may lie
+        in the next one.
 
     Returns
     -------
@@ -95,7 +99,12 @@ def label_scores(
         labels = split_touching(labels, distance, seed_thresholds)
     if fill_holes:  # once split: what a ring of touching objects surrounds is no hole of one
         labels = fill_object_holes(labels)
-    labels = grow_into_ridges(remove_small_objects(labels, min_size))
+    if keep_cut:
+        uncut = remove_border_objects(labels)
+        labels = np.where(uncut > remove_small_objects(uncut, min_size), 0, labels)
+    else:
+        labels = remove_small_objects(labels, min_size)
+    labels = grow_into_ridges(labels)
     if remove_border:
         labels = remove_border_objects(labels)
     return relabel(labels)

@@ -8,20 +8,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from napari_unet.instances import (
-    Floats,
-    Labels,
-    fill_object_holes,
-    grow_into_ridges,
-    relabel,
-    remove_border_objects,
-    remove_small_objects,
-    split_touching,
-)
 from napari_unet.tiling import Region
 
+Labels = NDArray[np.int32]
 Indices = NDArray[np.intp]
 
 CONTACT = 0.5
@@ -137,32 +127,3 @@ def _oldest(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
         if old != young:
             smaller[young] = old
     return {number: root(number) for number in smaller}
-
-
-def label_tile(
-    foreground: Floats,
-    distance: Floats | None,
-    *,
-    threshold: float,
-    min_size: int,
-    fill_holes: bool,
-) -> Labels:
-    """Label the scores of one tile of a plane, until those of its neighbours are there.
-
-    As :func:`napari_unet.instances.label_scores` does, except that objects which touch the border
-    are kept whatever their size: the rest of them may lie in the next tile.
-
-    Returns
-    -------
-    int32 array
-        Objects 1..n, for :meth:`Mosaic.add`.
-    """
-    labels = np.empty(foreground.shape, np.int32)
-    ndimage.label(foreground >= threshold, output=labels)
-    if distance is not None:
-        labels = split_touching(labels, distance)
-    if fill_holes:
-        labels = fill_object_holes(labels)
-    inner = remove_border_objects(labels)
-    small = inner > remove_small_objects(inner, min_size)
-    return relabel(grow_into_ridges(np.where(small, 0, labels)))

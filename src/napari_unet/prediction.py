@@ -17,9 +17,9 @@ from napari_unet.tiling import (
     Readable,
     Region,
     Tile,
+    count,
     read_mirrored,
     round_up,
-    split,
     take_first,
     whole,
     within,
@@ -75,10 +75,13 @@ class _Plan:
     def __init__(self, region: Region, largest: int, pace: float | None, config: UNetConfig):
         self._config = config
         self._todo = [region]  # the next one last
-        self.largest = largest
         self._pace = pace
-        self.tile = largest if pace is None else min(largest, FIRST_TILE)
-        self._rate = 0.0
+        self._begin(largest)
+
+    def _begin(self, largest: int) -> None:
+        """Go on with tiles up to `largest`; how fast they are is not known yet."""
+        self._largest, self._rate = largest, 0.0
+        self.tile = largest if self._pace is None else min(largest, FIRST_TILE)
 
     def take(self) -> Tile:
         """Return the next tile, no larger than `tile`."""
@@ -89,7 +92,7 @@ class _Plan:
     def put_back(self, failed: Tile, largest: int) -> None:
         """Plan a tile's pixels anew, with smaller ones; what is written stays as it is."""
         self._todo.append(failed.write)
-        self.tile = self.largest = largest
+        self._begin(largest)
 
     def follow(self, done: Tile, seconds: float) -> None:
         """Let the next tile be as large as the pace allows, by how long this one took."""
@@ -100,11 +103,11 @@ class _Plan:
         self._rate = max(self._rate, read / max(seconds, 1e-6))
         fits = isqrt(int(self._pace * self._rate)) - self._config.input_size(0)
         step = self._config.alignment
-        self.tile = min(self.largest, max(fits // step * step, FIRST_TILE))
+        self.tile = min(self._largest, max(fits // step * step, FIRST_TILE))
 
     def remaining(self) -> int:
         """Count the tiles still to take, if they stay as large."""
-        return sum(len(split(part, self.tile, self._config)) for part in self._todo)
+        return sum(count(part, self.tile, self._config) for part in self._todo)
 
 
 def predict_scores(

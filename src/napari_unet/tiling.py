@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,6 +82,18 @@ def within(part: Region, region: Region) -> Region:
     """Return a part of an image in the coordinates of a region that holds it."""
     pairs = zip(part, region, strict=True)
     return tuple(slice(p.start - r.start, p.stop - r.start) for p, r in pairs)
+
+
+def outside(part: Region, region: Region) -> Region:
+    """Return a part of a region in the coordinates of the image: the inverse of `within`."""
+    pairs = zip(part, region, strict=True)
+    return tuple(slice(p.start + r.start, p.stop + r.start) for p, r in pairs)
+
+
+def count(region: Region, tile: int, config: UNetConfig) -> int:
+    """Return how many tiles :func:`split` makes of a part of an image."""
+    side, step = _side(tile, config), config.alignment
+    return prod(-(-(part.stop - part.start // step * step) // side) for part in region)
 
 
 def split(region: Region, tile: int, config: UNetConfig) -> list[Tile]:

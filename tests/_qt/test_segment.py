@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import time
 import weakref
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 from napari.layers import Labels
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QThreadPool, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
@@ -27,16 +29,18 @@ from qtpy.QtWidgets import (
 )
 
 import napari_unet
-from napari_unet._qt import preferences, result, segment
-from napari_unet._qt.inputs import NO_IMAGE, OTHER_FILE, Part
+from napari_unet._qt import preferences, result, saving, segment
+from napari_unet._qt.inputs import NO_IMAGE, OTHER_FILE
+from napari_unet._qt.request import Part
 from napari_unet._qt.result import Answer
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.engines import DeviceError, OutOfMemory, TorchEngine
 from napari_unet.images import read_image
-from napari_unet.library import Card
+from napari_unet.library import Card, find_model
 from napari_unet.model import UNet
 from napari_unet.samples import load_sample
+from napari_unet.segmentation import live
 
 PLUGIN = "napari-unet-segmentation"
 TILE = 64
@@ -66,7 +70,7 @@ def open_dock(make_napari_viewer, qtbot):
         return viewer, dock
 
     yield open_in
-    for dock in docks:
+    for dock in filter(isalive, docks):
         wait(qtbot, dock)
 
 
@@ -243,6 +247,58 @@ def test_the_last_of_many_wishes_is_granted(open_dock, qtbot, image) -> None:
     qtbot.waitUntil(lambda: np.array_equal(layer.data, last), timeout=10_000)
 
 
+def test_a_wish_that_is_taken_back_is_not_granted(open_dock, qtbot, image) -> None:
+    viewer, dock = open_dock(image)
+    run(qtbot, dock)
+    (layer,) = labels_of(viewer)
+    for threshold in (0.5, 0.7, 0.5):
+        dock.decisions["threshold"].value = threshold
+    after = expected(image, threshold=0.5)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, after))
+    qtbot.wait(500)
+    np.testing.assert_array_equal(layer.data, after)
+
+
+def test_labels_drawn_while_others_are_decided_on_are_kept(
+    open_dock, qtbot, image, monkeypatch
+) -> None:
+    """Of a stack the slices change one after the other, which may take a while."""
+    asked = []
+    monkeypatch.setattr(result, "ask_about_edits", lambda *a: asked.append(a) or Answer.CANCEL)
+    viewer, dock = open_dock(np.stack([image] * 3))
+    run(qtbot, dock)
+    (layer,) = labels_of(viewer)
+    before = layer.data.copy()
+    decide = live.Segmentation.relabel_plane
+
+    def decide_slowly(*args):
+        time.sleep(0.3)
+        return decide(*args)
+
+    monkeypatch.setattr(live.Segmentation, "relabel_plane", decide_slowly)
+    dock.decisions["threshold"].value = 0.6
+    qtbot.waitUntil(lambda: not np.array_equal(layer.data[1], before[1]), timeout=5000)
+    layer.paint((2, 80, 90), 999)
+    mine = layer.data[2].copy()
+    qtbot.waitUntil(lambda: bool(asked), timeout=5000)
+    qtbot.wait(500)
+    np.testing.assert_array_equal(layer.data[2], mine)
+
+
+def test_a_run_that_cannot_begin_leaves_the_last_result(open_dock, qtbot, image) -> None:
+    viewer, dock = open_dock(image)
+    run(qtbot, dock)
+    (layer,) = labels_of(viewer)
+    dock.inputs.device.choices = [("GPU (CUDA)", "cuda"), ("CPU", "cpu")]
+    dock.inputs.device.value = "cuda"
+    run(qtbot, dock)
+    assert "not available" in dock.message.text()
+    assert layer.contour == 0
+    dock.decisions["threshold"].value = 0.6
+    after = expected(image, threshold=0.6)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, after))
+
+
 @pytest.mark.parametrize("answer", Answer)
 def test_own_labels_are_not_overwritten_without_asking(
     open_dock, qtbot, image, monkeypatch, answer
@@ -371,11 +427,15 @@ def test_the_save_button_asks_where(open_dock, qtbot, image, tmp_path, monkeypat
         asked.append(Path(path).name)
         return str(tmp_path / "mine.tif"), kinds
 
-    monkeypatch.setattr(segment.QFileDialog, "getSaveFileName", choose)
+    monkeypatch.setattr(saving.QFileDialog, "getSaveFileName", choose)
     press(dock.save_button)
     qtbot.waitUntil(lambda: (tmp_path / "mine.tif").exists())
     qtbot.waitUntil(lambda: "Saved" in dock.message.text())
     assert asked == ["cells_labels.tif"]
+    levels = viewer.add_labels([np.ones((8, 8), int), np.ones((4, 4), int)], multiscale=True)
+    dock.save(levels, tmp_path / "levels.tif")
+    qtbot.waitUntil(lambda: "levels.tif" in dock.message.text())
+    assert tifffile.imread(tmp_path / "levels.tif").shape == (8, 8)
     (tmp_path / "file").touch()
     dock.save(labels_of(viewer)[0], tmp_path / "file" / "out.tif")
     qtbot.waitUntil(lambda: "Saving" not in dock.message.text())
@@ -395,6 +455,7 @@ def test_layers_of_all_kinds_are_segmented(open_dock, qtbot, image, kind: str) -
         data, options["multiscale"] = [gray, gray[::2, ::2]], True
     else:
         data, options["axis_labels"] = np.stack([0 * gray, gray]), ("c", "y", "x")
+        options |= {"scale": (1, 0.5, 0.5), "units": ("pixel", "um", "um")}
     viewer, dock = open_dock(data, **options)
     if kind == "channels":
         viewer.dims.set_point(0, 1)
@@ -404,6 +465,8 @@ def test_layers_of_all_kinds_are_segmented(open_dock, qtbot, image, kind: str) -
     assert layer.data.max() > 10
     if kind != "rgb":
         np.testing.assert_array_equal(layer.data, expected(gray))
+    if kind == "channels":
+        assert tuple(layer.scale) == (0.5, 0.5)
 
 
 @pytest.fixture
@@ -434,17 +497,25 @@ def test_two_layers_are_the_channels_of_a_model_that_takes_two(
     assert layer.name == "cells [membranes]"
 
 
-def test_channels_of_two_sizes_are_told(open_dock, qtbot, image, two_channels) -> None:
-    _, dock = open_dock(image, image[:80])
-    dock.inputs._files.append(two_channels)
-    dock.inputs.reset_choices()
-    dock.inputs.model.value = str(two_channels)
-    dock.inputs.second.value = next(
-        layer for _, layer in dock.inputs._images() if layer is not dock.inputs.image.value
-    )
+@pytest.mark.parametrize(
+    ("shape", "scale", "message"),
+    [
+        ((80, 128), (1, 1), "choose images of one shape"),
+        ((128, 128), (2, 2), "do not lie on one another"),
+        ((3, 128, 128), (1, 1, 1), "do not lie on one another"),
+    ],
+)
+def test_channels_that_do_not_fit_are_told(
+    open_dock, qtbot, image, two_channels, shape, scale, message
+) -> None:
+    viewer, dock = open_dock(image)
+    nuclei = viewer.layers[0]
+    other = viewer.add_image(np.zeros(shape), scale=scale)
+    dock.inputs.choose_model(str(two_channels))
+    dock.inputs.image.value, dock.inputs.second.value = nuclei, other
     press(dock.segment_button)
     wait(qtbot, dock)
-    assert "choose images of one shape" in dock.message.text()
+    assert message in dock.message.text()
 
 
 def test_the_diameter_is_measured_on_the_image(open_dock, qtbot, image) -> None:
@@ -457,7 +528,7 @@ def test_the_diameter_is_measured_on_the_image(open_dock, qtbot, image) -> None:
     qtbot.waitUntil(lambda: dock.inputs.main["diameter"].value == 30)
     assert "about 30 pixels (15.0 µm)" in dock.inputs.about.text()
     ghost = np.concatenate(viewer.layers["Size the model expects"].data)
-    np.testing.assert_allclose(np.ptp(ghost, axis=0), 30, atol=0.5)
+    np.testing.assert_allclose(np.ptp(ghost, axis=0), 19.6, atol=0.5)  # what it was taught on
     run(qtbot, dock)
     assert [layer.name for layer in viewer.layers] == ["cells", "cells [nuclei]"]
     assert not dock.inputs.measure.native.isChecked()
@@ -531,8 +602,9 @@ def test_closing_the_dock_ends_the_run_and_keeps_the_labels(open_dock, qtbot, im
     press(dock.segment_button)
     layer = first_labels(qtbot, viewer)
     viewer.window.remove_dock_widget(dock)
-    assert not dock.is_running
+    wait(qtbot, dock)
     assert layer.editable
+    assert layer.contour == 0
     assert QThreadPool.globalInstance().waitForDone(3000)
 
 
@@ -590,22 +662,28 @@ def test_a_missing_or_broken_model_is_told(open_dock, qtbot, image, tmp_path, mo
     monkeypatch.setattr("qtpy.QtWidgets.QFileDialog.getOpenFileName", lambda *_: (chosen[0], ""))
     dock.inputs.model.value = OTHER_FILE
     assert f"{broken} is no complete .safetensors file" in dock.message.text()
+    assert dock.inputs.model.value == "nuclei"
+    gone = shutil.copy(find_model("nuclei"), tmp_path / "gone.safetensors")
+    dock.inputs.choose_model(str(gone))
+    gone.unlink()
+    press(dock.segment_button)
+    assert f"{gone} does not exist" in dock.message.text()
+    dock.inputs.reset_choices()
     assert dock.inputs.about.text() == "This model cannot be used."
-    press(dock.segment_button)
-    assert "broken.safetensors" in dock.message.text()
-    broken.unlink()
-    press(dock.segment_button)
-    assert "does not exist" in dock.message.text()
     dock.inputs.model.value = "nuclei"
     run(qtbot, dock)
     assert "objects in" in dock.message.text()
 
 
-def test_choosing_no_file_goes_back_to_a_model(open_dock, image, monkeypatch) -> None:
+def test_choosing_no_file_goes_back_to_the_model(
+    open_dock, image, monkeypatch, two_channels
+) -> None:
     _, dock = open_dock(image)
+    dock.inputs.choose_model(str(two_channels.parent / "." / two_channels.name))
+    assert dock.inputs.model.value == str(two_channels)
     monkeypatch.setattr("qtpy.QtWidgets.QFileDialog.getOpenFileName", lambda *_: ("", ""))
     dock.inputs.model.value = OTHER_FILE
-    assert dock.inputs.model.value == "nuclei"
+    assert dock.inputs.model.value == str(two_channels)
 
 
 def test_a_device_that_is_gone_is_told_and_replaced(open_dock, image) -> None:

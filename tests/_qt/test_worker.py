@@ -107,15 +107,19 @@ def test_a_stop_lets_the_generator_return_what_it_has(qtbot, wait: bool) -> None
 
 
 def test_of_an_abandoned_job_only_the_end_is_heard(qtbot) -> None:
-    asleep = threading.Event()
+    entered = threading.Event()
 
     def steps():
         while True:
+            entered.set()
+            time.sleep(0.01)
             yield 0
-            asleep.wait(0.01)
 
-    said = run(qtbot, steps, lambda job: job.abandon())
-    assert said == []
+    def act(job: Job) -> None:
+        assert entered.wait(5)
+        job.abandon()
+
+    assert run(qtbot, steps, act) == []
 
 
 @pytest.mark.parametrize("keeps_window", [False, True])

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
 import napari
-import numpy as np
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
 from qtpy.QtCore import Qt, Signal
@@ -20,18 +17,10 @@ from superqt import QCollapsible
 from napari_unet._qt import form
 from napari_unet._qt.diameter import DiameterTool
 from napari_unet._qt.form import Field
-from napari_unet._qt.layers import (
-    axes_of,
-    geometry,
-    images_of,
-    pixel_size,
-    pixels,
-    position,
-    visible_region,
-)
+from napari_unet._qt.layers import images_of, pixel_size
+from napari_unet._qt.request import Part, Request, read_request
 from napari_unet.config import Preprocessing, SegmentConfig
 from napari_unet.library import SUFFIX, Card, find_model, list_models, read_card
-from napari_unet.tiling import Region
 
 MAIN = {
     "diameter": Field(
@@ -76,58 +65,6 @@ LABEL_WIDTH = 112
 OTHER_FILE = "Choose a file…"
 
 
-class Part(Enum):
-    """How much of a layer to segment."""
-
-    LAYER = "Whole layer"
-    SLICE = "Current slice"
-    VIEW = "Current view"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What was asked for, with nothing left to look up in a window.
-
-    Parameters
-    ----------
-    layer : Image
-        The image layer, the first one of several channels.
-    images : tuple of array-like
-        Its pixels, or those of each channel.
-    axes : str
-        A letter per dimension of the images.
-    config : SegmentConfig
-        Model, scale and so on.
-    planes : tuple of int or None
-        Those to segment; None: all.
-    region : tuple of slice or None
-        Rows and columns of them; None: all.
-    """
-
-    layer: Image
-    images: tuple[Any, ...]
-    axes: str
-    config: SegmentConfig
-    planes: tuple[int, ...] | None = None
-    region: Region | None = None
-
-    @property
-    def labels_shape(self) -> tuple[int, ...]:
-        """Shape of the labels of the whole layer."""
-        lengths = zip(self.images[0].shape, self.axes, strict=True)
-        return tuple(n for n, axis in lengths if axis not in "CS")
-
-    @property
-    def geometry(self) -> dict[str, Any]:
-        """What places the labels on the layer."""
-        return geometry(self.layer, self.axes.index("C") if "C" in self.axes else None)
-
-    @property
-    def name(self) -> str:
-        """What the labels are called."""
-        return f"{self.layer.name} [{Path(self.config.model).stem}]"
-
-
 class Inputs(QWidget):
     """Chooses layers, model, part, object size and device.
 
@@ -145,6 +82,7 @@ class Inputs(QWidget):
         self._viewer = viewer
         self._card: Card | None = None
         self._files: list[Path] = []
+        self._chosen = ""
         self.image = self._image_box("image", "Image", "The layer to segment.")
         self.second = self._image_box(
             "second",
@@ -171,11 +109,13 @@ class Inputs(QWidget):
         self.measure = PushButton(
             name="measure",
             text="Measure",
-            tooltip="Draw lines across objects in the image; their length becomes the diameter. A"
-            " circle shows the size that the model looks for now.",
+            tooltip="Draw lines across objects in the image (or ellipses around them, with the tool"
+            " of the layer controls): their size becomes the diameter. The dashed circle is as"
+            " large as the objects that the model was taught on.",
         )
         self.measure.native.setCheckable(True)
         self.advanced = form.build(SegmentConfig, ADVANCED)
+        self._chosen = self.model.value
         self.device = cast(ComboBox, self.advanced["device"])
         self._tool = DiameterTool(viewer, self)
         self._lay_out()
@@ -256,9 +196,11 @@ class Inputs(QWidget):
             If there is none, or it cannot be used.
         """
         read_card(find_model(name))
-        if name not in list_models() and Path(name) not in self._files:
-            self._files.append(Path(name))
-            self.reset_choices()
+        if name not in list_models():
+            name = str(Path(name))
+            if Path(name) not in self._files:
+                self._files.append(Path(name))
+                self.reset_choices()
         self.model.value = name
 
     def offer_devices(self, available: Sequence[str]) -> None:
@@ -274,17 +216,17 @@ class Inputs(QWidget):
             self.problem.emit(f"{texts[wanted]} is not there any more: {first} is used instead.")
 
     def _on_model(self, value: str) -> None:
-        if value == OTHER_FILE:
-            self.model.value = self._ask_for_file() or self.model.choices[0]
+        if value != OTHER_FILE:
+            self._chosen = value
+            self._load_card()
             return
-        self._load_card()
-
-    def _ask_for_file(self) -> str:
-        name, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", f"Models (*{SUFFIX})")
-        if name and Path(name) not in self._files:
-            self._files.append(Path(name))
-            self.model.reset_choices()
-        return str(name)
+        self.model.value = self._chosen  # unless another one is chosen, and can be used
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", f"Models (*{SUFFIX})")
+        if path:
+            try:
+                self.choose_model(path)
+            except (ValueError, OSError) as error:
+                self.problem.emit(str(error))
 
     def _load_card(self) -> None:
         try:
@@ -303,12 +245,14 @@ class Inputs(QWidget):
         self.main["diameter"].enabled = self.measure.enabled = sized
         self.about.setText(self._about(card) if card else "This model cannot be used.")
         self.about.setToolTip(str(card.provenance.get("data", "")) if card else "")
-        self._tool.expect(self.expected_diameter)
+        self._tool.expect(self._own_diameter)
 
     def _about(self, card: Card) -> str:
         found = ", ".join(card.target.classes[1:])
         text = f"Finds {found}s" if card.target.instances else f"Finds areas: {found}"
-        diameter, size = self.expected_diameter, self._pixel_size
+        diameter, size = self._own_diameter, self._pixel_size
+        if diameter is not None:
+            diameter = form.value(self.main["diameter"]) or diameter
         if diameter is not None:
             text += f" about {diameter:.0f} pixels"
             text += f" ({diameter * size:.1f} µm)" if size else ""
@@ -320,11 +264,10 @@ class Inputs(QWidget):
         return pixel_size(self.image.value) if self.image.value is not None else None
 
     @property
-    def expected_diameter(self) -> float | None:
-        """Diameter, in image pixels, of the objects that are looked for; None if unknown."""
+    def _own_diameter(self) -> float | None:
+        """Diameter, in image pixels, that the model looks for unless one is typed."""
         rule = self._card.preprocessing if self._card else Preprocessing()
-        typed = form.value(self.main["diameter"])
-        return typed if typed and rule.diameter else rule.expected_diameter(self._pixel_size)
+        return rule.expected_diameter(self._pixel_size)
 
     def _on_measure(self, on: bool) -> None:
         layer = self.image.value
@@ -332,7 +275,7 @@ class Inputs(QWidget):
             self.measure.value = False
             self.problem.emit(NO_IMAGE)
         elif on:
-            self._tool.start(layer, self.expected_diameter)
+            self._tool.start(layer, self._own_diameter)
             if not self._tool.is_active:
                 self.problem.emit("Objects are measured in 2D: switch the view to 2D first.")
         else:
@@ -348,8 +291,8 @@ class Inputs(QWidget):
     def _on_measuring_ended(self) -> None:
         self.measure.value = False
 
-    def request(self) -> Request:
-        """Return what is asked for.
+    def request(self, decided: dict[str, Any]) -> Request:
+        """Return what is asked for; `decided` are the config's fields that are not shown here.
 
         Raises
         ------
@@ -361,42 +304,10 @@ class Inputs(QWidget):
             raise ValueError(NO_IMAGE)
         self.stop_measuring()
         rule = read_card(find_model(self.model.value)).preprocessing
-        axes, images = axes_of(layer), (pixels(layer),)
-        if rule.channels > 1 and "C" not in axes and "S" not in axes:
-            images, axes = self._channels(layer, rule.channels), axes
-        at = dict(zip(axes, position(self._viewer, layer), strict=False))
-        one = rule.channels == 1 and "C" in axes
-        typed = form.read(self.main) | form.read(self.advanced)
-        if rule.diameter is None:
-            typed["diameter"] = None
-        size = self._pixel_size if rule.pixel_size and typed["diameter"] is None else None
-        config = SegmentConfig(
-            model=str(self.model.value),
-            channel=(at["C"],) if one else None,
-            pixel_size=size,
-            **typed,
+        typed = {"model": str(self.model.value), **form.read(self.main), **form.read(self.advanced)}
+        return read_request(
+            self._viewer, layer, self.second.value, self.part.value, rule, typed | decided
         )
-        part = self.part.value
-        region = visible_region(self._viewer, layer) if part is Part.VIEW else None
-        planes = None if part is Part.LAYER else (self._plane(layer, axes),)
-        return Request(layer, images, axes, config, planes, region)
-
-    def _channels(self, layer: Image, count: int) -> tuple[Any, ...]:
-        other = self.second.value
-        if count > 2:
-            raise ValueError(
-                f"The model takes {count} channels: give one layer of which an axis is labelled c."
-            )
-        if other is None or other is layer:
-            raise ValueError("The model takes two channels: choose a second layer for the other.")
-        return pixels(layer), pixels(other)
-
-    def _plane(self, layer: Image, axes: str) -> int:
-        """Return the index of the plane that is shown, among those that are walked."""
-        walked = [i for i, axis in enumerate(axes) if axis not in "CSYX"]
-        at, shape = position(self._viewer, layer), pixels(layer).shape
-        where = tuple(at[i] for i in walked)
-        return int(np.ravel_multi_index(where, [shape[i] for i in walked])) if walked else 0
 
 
 def _folded(title: str, content: QWidget) -> QCollapsible:

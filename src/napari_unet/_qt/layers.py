@@ -140,10 +140,11 @@ def geometry(layer: Image, channel_axis: int | None = None) -> dict[str, Any]:
     kept = [axis for axis in range(layer.ndim) if axis != channel_axis]
     origin = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))
     steps = np.stack([layer.data_to_world(unit) - origin for unit in np.eye(layer.ndim)], axis=1)
+    scale = np.asarray(layer.scale)[kept]
     affine = np.eye(len(kept) + 1)
-    affine[:-1, :-1] = steps[np.ix_(kept, kept)]
+    affine[:-1, :-1] = steps[np.ix_(kept, kept)] / scale  # what files are told is the scale
     affine[:-1, -1] = origin[kept]
     named = {
         name: [getattr(layer, name)[axis] for axis in kept] for name in ("units", "axis_labels")
     }
-    return {"affine": affine, **named}
+    return {"scale": scale, "affine": affine, **named}

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject
 from napari_unet._qt.layers import position, shows_planes
 
 if TYPE_CHECKING:  # loads torch
-    from napari_unet.segmentation import Patch
+    from napari_unet.segmentation import Piece
 
 COMPARED = 2**26
 """Pixels that are compared in some fifty milliseconds."""
@@ -22,7 +22,7 @@ DRAWN = np.uint16
 
 
 class Painter(QObject):
-    """Draws patches into a labels layer that it makes.
+    """Draws pieces into a labels layer that it makes.
 
     What is drawn leaves no undo steps behind, so Ctrl-Z takes back nothing but what the user did.
 
@@ -49,27 +49,27 @@ class Painter(QObject):
     def _on_paint(self) -> None:
         self._touched = True
 
-    def draw(self, patch: Patch) -> None:
-        """Put a patch in place, and on the canvas if its plane is shown."""
-        if not np.can_cast(patch.labels.dtype, self._written.dtype):
-            self._widen(patch.labels.dtype)
-        leading = self._written.shape[:-2]
-        plane = tuple(int(i) for i in np.unravel_index(patch.plane, leading)) if leading else ()
+    def draw(self, piece: Piece) -> None:
+        """Put a piece in place, and on the canvas if its plane is shown."""
+        if not np.can_cast(piece.labels.dtype, self._written.dtype):
+            self._widen(piece.labels.dtype)
+        plane = self._plane(piece)
         for array in (self.layer.data, self._written):
-            array[plane][patch.where] = patch.labels
+            array[plane][piece.where] = piece.labels
         if plane == position(self._viewer, self.layer) or not shows_planes(self._viewer):
-            self._show(patch)
+            self._show(piece)
 
-    def _show(self, patch: Patch) -> None:
+    def _show(self, piece: Piece) -> None:
         layer = self.layer
-        if layer.contour or layer.show_selected_label or not shows_planes(self._viewer):
-            if patch.final:  # these are drawn anew as a whole, which takes a while
+        plain = layer.data.dtype == DRAWN and not layer.contour and not layer.show_selected_label
+        if not plain or not shows_planes(self._viewer):
+            if piece.final:  # these are drawn anew as a whole, which takes a while
                 layer.refresh()
             return
         # What data_setitem does for the pixels it sets, but without its undo step.
-        offset = [part.start for part in patch.where]
-        layer.events.labels_update(data=patch.labels, offset=offset)
-        if patch.final:
+        offset = [part.start for part in piece.where]
+        layer.events.labels_update(data=piece.labels, offset=offset)
+        if piece.final:
             layer.refresh(data_displayed=False, thumbnail=True, highlight=False, extent=False)
 
     def _widen(self, dtype: np.dtype[np.integer]) -> None:
@@ -80,6 +80,16 @@ class Painter(QObject):
         """Say whether the layer's array is still one to draw into."""
         data = self.layer.data
         return isinstance(data, np.ndarray) and data.shape == self._written.shape
+
+    def is_edited(self, piece: Piece) -> bool:
+        """Say whether somebody else has changed labels where a piece is to be drawn."""
+        plane = self._plane(piece)
+        now, then = (array[plane][piece.where] for array in (self.layer.data, self._written))
+        return not np.array_equal(now, then)
+
+    def _plane(self, piece: Piece) -> tuple[int, ...]:
+        leading = self._written.shape[:-2]
+        return tuple(int(i) for i in np.unravel_index(piece.plane, leading)) if leading else ()
 
     def has_edits(self) -> bool:
         """Say whether somebody else has changed labels.
@@ -96,7 +106,7 @@ class Painter(QObject):
         return not np.array_equal(now, then)
 
     def overwrite_edits(self) -> None:
-        """Give up what somebody else has drawn: the next patches go over it."""
+        """Give up what somebody else has drawn: the next pieces go over it."""
         self._written = np.array(self.layer.data)
         self._touched = False
         # Undo would put pixels of before into labels of after; a layer that cannot be edited has

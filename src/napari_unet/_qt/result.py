@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
@@ -19,7 +18,7 @@ from napari_unet._qt.worker import Job
 from napari_unet.config import SegmentConfig
 
 if TYPE_CHECKING:  # loads torch
-    from napari_unet.segmentation import Patch, Segmentation
+    from napari_unet.segmentation import Piece, Segmentation
 
 
 class Answer(Enum):
@@ -85,12 +84,12 @@ class Result(QObject):
         """Say whether the layer is still there, with the shape that it was made with."""
         return self.layer in self._viewer.layers and self._painter.fits()
 
-    def draw(self, patches: tuple[Patch, ...]) -> None:
-        """Put patches in place."""
-        for patch in patches:
-            self._painter.draw(patch)
-            if patch.objects is not None:
-                self._objects[patch.plane] = patch.objects
+    def draw(self, pieces: tuple[Piece, ...]) -> None:
+        """Put pieces in place."""
+        for piece in pieces:
+            self._painter.draw(piece)
+            if piece.objects is not None:
+                self._objects[piece.plane] = piece.objects
 
     def finish(self, segmentation: Segmentation | None, config: SegmentConfig) -> None:
         """Hand the layer over to its user; None if the run failed, which keeps what is drawn."""
@@ -100,6 +99,8 @@ class Result(QObject):
 
     def decide(self, config: SegmentConfig) -> None:
         """Draw what the scores say under another threshold and so on; the last wish wins."""
+        if config == (self._wanted or self.config):
+            return
         self._wanted = config
         if self._job is None:
             self._decide_next()
@@ -120,9 +121,11 @@ class Result(QObject):
         if not self._may_draw():
             self.refused.emit()
             return
+        if self._segmentation is None:  # ended while the question was open
+            return
         self.config = config
         job = Job(self._steps(config), self)
-        job.progressed.connect(self._on_patch)
+        job.progressed.connect(self._on_piece)
         job.returned.connect(self._on_decided)
         job.failed.connect(self.failed)
         job.ended.connect(self._on_ended)
@@ -146,15 +149,21 @@ class Result(QObject):
         if not self._painter.has_edits():
             return True
         answer = ask_about_edits(self.layer.name, self._dock)
-        if answer is Answer.NEW_LAYER:
+        if answer is Answer.NEW_LAYER and self._segmentation is not None:
+            self._painter.deleteLater()
             self._painter = Painter(self._viewer, self._make_layer(), self)
         elif answer is Answer.OVERWRITE:
             self._painter.overwrite_edits()
         return answer is not Answer.CANCEL
 
-    def _on_patch(self, patch: Patch) -> None:
-        if self._wanted is None and self.is_writable():
-            self.draw((patch,))
+    def _on_piece(self, piece: Piece) -> None:
+        if self._wanted is not None or self._job is None or not self.is_writable():
+            return
+        if self._painter.is_edited(piece):  # in the meantime: ask before going on
+            self._wanted = self.config
+            self._job.abandon()
+        else:
+            self.draw((piece,))
 
     def _on_decided(self, _: object) -> None:
         self.counted.emit(self.objects)
@@ -180,12 +189,3 @@ def ask_about_edits(name: str, parent: QWidget) -> Answer:
     box.setEscapeButton(next(reversed(buttons)))
     box.exec()
     return next((a for b, a in buttons.items() if b is box.clickedButton()), Answer.CANCEL)
-
-
-def save_steps(layer: Labels, path: Path) -> Generator[None, None, str]:
-    """Write a layer's labels, as a job: compressing a large stack takes seconds."""
-    from napari_unet._qt.contributions import save_labels
-
-    data, attributes = layer.data, {"scale": layer.scale, "units": layer.units}
-    yield
-    return save_labels(str(path), data, attributes)[0]

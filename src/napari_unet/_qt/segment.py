@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,8 @@ import napari
 import numpy as np
 from magicgui.widgets import ComboBox, FloatSlider
 from napari.layers import Labels
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -27,10 +26,13 @@ from qtpy.QtWidgets import (
 
 from napari_unet._qt import form, preferences
 from napari_unet._qt.form import Field
-from napari_unet._qt.inputs import LABEL_WIDTH, NO_IMAGE, Inputs, Request
+from napari_unet._qt.inputs import LABEL_WIDTH, NO_IMAGE, Inputs
+from napari_unet._qt.message import Message
 from napari_unet._qt.painter import DRAWN
 from napari_unet._qt.progress import Progress
-from napari_unet._qt.result import Result, save_steps
+from napari_unet._qt.request import Request
+from napari_unet._qt.result import Result
+from napari_unet._qt.saving import ask_for_path, save_steps
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.config import SegmentConfig
 
@@ -59,10 +61,11 @@ DECISIONS = {
 """What can be changed after a run, without another one."""
 WIDTH = 330
 """Pixels in which no text of the dock is cut off."""
-MESSAGE_LINES = 3
-"""Lines kept free for messages, so that what is below stays in its place."""
 OPACITY = 0.5
 """Of new labels: the image stays visible under them."""
+OUTLINED_PIXELS = 2**22
+"""Pixels up to which napari outlines labels in some tens of milliseconds."""
+NO_LABELS = "There are no labels to save: segment an image, or select a labels layer."
 FILLED, OUTLINED = "Filled", "Outlined"
 
 
@@ -81,11 +84,14 @@ class SegmentWidget(QWidget):
         self._job: Job | None = None
         self._request: Request | None = None
         self._result: Result | None = None
+        self._drawing = False  # whether `_result` is that of the run
+        self._ending = False  # whether the run was given up, and its thread still ends a tile
+        self._share = 0.0
         self.inputs = Inputs(napari_viewer)
         self.segment_button = _button("Segment", "Find the objects, and put them in a new layer.")
         self.stop_button = _button("Stop", "End after this tile, and keep what is done.")
         self.progress = Progress()
-        self.message = QLabel()
+        self.message = Message(napari_viewer)
         self.decisions = form.build(SegmentConfig, DECISIONS)
         self.view = ComboBox(
             name="view",
@@ -97,14 +103,10 @@ class SegmentWidget(QWidget):
         self._lay_out()
         self._connect()
         self._show_state()
-        self._tell("" if napari_viewer.layers else NO_IMAGE)
+        self.message.tell("" if napari_viewer.layers else NO_IMAGE)
         self._get_ready()
 
     def _lay_out(self) -> None:
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.message.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.message.setMinimumHeight(MESSAGE_LINES * self.message.fontMetrics().lineSpacing())
         self.segment_button.setStyleSheet("font-weight: bold")
         run = QHBoxLayout()
         run.addWidget(self.segment_button, stretch=2)
@@ -135,7 +137,7 @@ class SegmentWidget(QWidget):
         self.segment_button.clicked.connect(self._start)
         self.stop_button.clicked.connect(self._stop)
         self.save_button.clicked.connect(self._save)
-        self.inputs.problem.connect(self._warn)
+        self.inputs.problem.connect(self.message.warn)
         for name in DECISIONS:
             self.decisions[name].changed.connect(self._decide)
         self.view.changed.connect(self._show_view)
@@ -144,7 +146,7 @@ class SegmentWidget(QWidget):
         """Import torch in a thread: the first run then starts at once."""
         job = Job(_prepare, self)
         job.returned.connect(self._on_prepared)
-        job.failed.connect(self._warn)
+        job.failed.connect(self.message.warn)
         job.start()
 
     def _on_prepared(self, found: tuple[list[str], dict[str, str]]) -> None:
@@ -160,12 +162,13 @@ class SegmentWidget(QWidget):
 
     def _start(self) -> None:
         try:
-            self._request = request = self._with_decisions(self.inputs.request())
+            self._request = request = self.inputs.request(self._decided())
         except UserErrors as error:
-            self._warn(sentence(error))
+            self.message.warn(sentence(error))
             return
         preferences.remember(request.config.model, request.config.device)
-        self._drop_result()
+        self._drawing = False
+        self._share = 0.0
         self._job = job = Job(lambda: _segment_steps(request), self, keeps_window=True)
         job.progressed.connect(self._on_progress)
         job.returned.connect(self._on_segmented)
@@ -173,12 +176,9 @@ class SegmentWidget(QWidget):
         job.ended.connect(lambda: self._on_ended(job))
         request.layer.events.data.connect(self._on_image_changed)
         self.progress.begin(f"Segment {request.layer.name}")
-        self._tell("Loading the model…")
+        self.message.tell("Loading the model…")
         self._show_state()
         job.start()
-
-    def _with_decisions(self, request: Request) -> Request:
-        return replace(request, config=replace(request.config, **self._decided()))
 
     def _decided(self) -> dict[str, Any]:
         return {name: form.value(self.decisions[name]) for name in DECISIONS}
@@ -186,80 +186,91 @@ class SegmentWidget(QWidget):
     def _drop_result(self) -> None:
         if self._result is not None:
             self._result.end()
-            self._result.layer.contour = 1  # outlines, to compare the next labels with
             self._result = None
 
     def _stop(self) -> None:
         if self._job is not None:
             self._job.stop()
             self.stop_button.setEnabled(False)
-            self._tell("Stopping after this tile…")
+            self.message.tell("Stopping after this tile…")
 
     def _abort(self, reason: str) -> None:
-        """End a run whose layers are gone or changed."""
-        if self._job is None:
+        """End a run whose layers are gone or changed; its last tile is heard of no more."""
+        if self._job is None or self._ending:
             return
         self._job.abandon()
-        self._job = None
+        self._ending = True
         self._end_run(None)
-        self._warn(reason)
+        self.message.warn(reason)
 
     def _on_progress(self, shown: Shown) -> None:
         try:
-            if self._result is None:
-                self._result = Result(self._viewer, self._add_layer, self)
-                self._result.refused.connect(self._show_config)
-                self._result.counted.connect(self._tell_count)
-                self._result.failed.connect(self._warn)
-            if not self._result.is_writable():
-                self._abort(
-                    f"{self._result.layer.name} was changed during the run, which has ended."
-                )
+            if not self._drawing:
+                self._begin_result()
+            result = self._result
+            if result is None or not result.is_writable():
+                name = self._request.name if self._request else "The layer"
+                self._abort(f"{name} was changed during the run, which has ended.")
                 return
-            self._result.draw(shown.patches)
+            result.draw(shown.pieces)
         except UserErrors as error:
             self._abort(sentence(error))
             return
+        self._share = shown.progress.share
         text = self.progress.advance(shown.progress)
         if shown.progress.message:
-            self._warn(shown.progress.message)
+            self.message.warn(shown.progress.message)
         elif self.stop_button.isEnabled():
-            self._tell(text)
+            self.message.tell(text)
+
+    def _begin_result(self) -> None:
+        """Make a layer for what comes; labels of an earlier run are outlined, to compare them."""
+        result = Result(self._viewer, self._add_layer, self)
+        result.refused.connect(self._show_config)
+        result.counted.connect(self._tell_count)
+        result.failed.connect(self.message.warn)
+        if self._result is not None and np.prod(result.layer.data.shape[-2:]) <= OUTLINED_PIXELS:
+            self._result.layer.contour = 1
+        self._drop_result()
+        self._result, self._drawing = result, True
 
     def _add_layer(self) -> Labels:
         """Add an empty labels layer on the image's place."""
         request = self._request
         assert request is not None
-        labels = np.zeros(request.labels_shape, DRAWN)
-        return self._viewer.add_labels(
-            labels, name=request.name, opacity=OPACITY, **request.geometry
-        )
+        labels = np.zeros(request.shape, DRAWN)
+        options = {"name": request.name, "opacity": OPACITY, **request.geometry}
+        return self._viewer.add_labels(labels, **options)
 
     def _on_segmented(self, segmentation: Segmentation) -> None:
-        stopped = not self.stop_button.isEnabled()
         self._end_run(segmentation)
-        self._tell_count(stopped=stopped)
+        self._tell_count(stopped=self._share < 1)
         if self._result is not None and not self._result.can_decide:
-            self._tell(
+            self.message.tell(
                 f"{self.message.text()} The image is too large to keep what the network said of"
                 " it: changes below count from the next run on."
             )
 
     def _on_failed(self, message: str) -> None:
         self._end_run(None)
-        self._warn(message)
+        self.message.warn(message)
 
     def _on_ended(self, job: Job) -> None:
-        if self._job is job:  # as when napari cancels it: nothing was returned
-            self._end_run(None)
+        if self._job is job:  # napari has cancelled it, or it was abandoned
+            if not self._ending:
+                self._end_run(None)
+            self._job, self._ending = None, False
+            self._show_state()
 
     def _end_run(self, segmentation: Segmentation | None) -> None:
-        self._job = None
+        if not self._ending:  # else its thread has still a tile to end
+            self._job = None
         request = self._request
         assert request is not None
         request.layer.events.data.disconnect(self._on_image_changed)
+        self._request = replace(request, images=())  # a removed image may be let go
         self.progress.end()
-        if self._result is not None:
+        if self._result is not None and self._drawing:
             self._result.finish(segmentation, request.config)
             self._show_view()
         self._show_state()
@@ -272,9 +283,9 @@ class SegmentWidget(QWidget):
         if self.is_running and request is not None and request.layer not in layers:
             self._abort(f"{request.layer.name} was removed during the run, which has ended.")
         if result is not None and result.layer not in layers:
-            self._abort(f"{result.layer.name} was removed during the run, which has ended.")
-            result.end()
-            self._result = None
+            if self._drawing:
+                self._abort(f"{result.layer.name} was removed during the run, which has ended.")
+            self._drop_result()
 
     def changeEvent(self, event: Any) -> None:
         """End what runs when the dock is closed, as napari takes the widget out of it."""
@@ -293,9 +304,7 @@ class SegmentWidget(QWidget):
         result = self._result
         if self.is_running or result is None or not result.can_decide:
             return
-        config = replace(result.config, **self._decided())
-        if config != result.config:
-            result.decide(config)
+        result.decide(replace(result.config, **self._decided()))
 
     def _show_config(self) -> None:
         """Let the form say again what the layer shows."""
@@ -305,21 +314,21 @@ class SegmentWidget(QWidget):
             form.show(self.decisions[name], getattr(self._result.config, name))
 
     def _show_view(self) -> None:
-        if self._result is not None:
-            self._result.layer.contour = int(self.view.value == OUTLINED)
+        contour = int(self.view.value == OUTLINED)
+        if self._result is not None and self._result.layer.contour != contour:
+            self._result.layer.contour = contour
 
     def _save(self) -> None:
         layer = self._layer_to_save()
         if layer is None:
-            self._warn("There are no labels to save: segment an image, or select a labels layer.")
+            self.message.warn(
+                "There are no labels to save: segment an image, or select a labels layer."
+            )
             return
-        name = f"{layer.name.split(' [')[0]}_labels.tif"
-        folder = Path(self._request.layer.source.path or "").parent if self._request else Path()
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save labels", str(folder / name), "Label images (*.tif *.tiff)"
-        )
+        source = self._request.layer.source.path if self._request else None
+        path = ask_for_path(layer, Path(source).parent if source else Path(), self)
         if path:
-            self.save(layer, Path(path))
+            self.save(layer, path)
 
     def _layer_to_save(self) -> Labels | None:
         active = self._viewer.layers.selection.active
@@ -329,12 +338,12 @@ class SegmentWidget(QWidget):
 
     def save(self, layer: Labels, path: Path) -> None:
         """Write a layer's labels to a path, in a thread."""
-        if not path.suffix:
-            path = path.with_suffix(".tif")
-        job = Job(lambda: save_steps(layer, path), self, keeps_window=True)
-        job.returned.connect(lambda written: self._tell(f"Saved to {written}"))
-        job.failed.connect(self._warn)
-        self._tell("Saving…")
+        job = Job(save_steps(layer, path), self, keeps_window=True)
+        job.returned.connect(lambda written: self.message.tell(f"Saved to {written}"))
+        job.failed.connect(self.message.warn)
+        job.ended.connect(self._show_state)
+        self.message.tell("Saving…")
+        self.save_button.setEnabled(False)
         job.start()
 
     def _tell_count(self, _: object = None, stopped: bool = False) -> None:
@@ -347,15 +356,7 @@ class SegmentWidget(QWidget):
             text += ": stopped, what was done is kept"
         elif not number:
             text += ": lower the threshold, or measure the object diameter and segment again"
-        self._tell(f"{text}.")
-
-    def _tell(self, text: str) -> None:
-        self.message.setStyleSheet("")
-        self.message.setText(text)
-
-    def _warn(self, text: str) -> None:
-        self._tell(text)
-        self.message.setStyleSheet(f"color: {_loud_colour(self._viewer.theme)}")
+        self.message.tell(f"{text}.")
 
     def _show_state(self) -> None:
         running = self.is_running
@@ -364,20 +365,6 @@ class SegmentWidget(QWidget):
         self.stop_button.setEnabled(running)
         self.save_button.setEnabled(not running)
         self.view.enabled = not running
-
-
-def _loud_colour(theme: str) -> str:
-    """Return the colour of a theme's warning or error, whichever can be read on its background."""
-    colours = get_theme(theme)
-
-    def brightness(name: str) -> float:
-        red, green, blue = getattr(colours, name).as_rgb_tuple()[:3]
-        return float(0.3 * red + 0.6 * green + 0.1 * blue)
-
-    def contrast(name: str) -> float:
-        return abs(brightness(name) - brightness("background"))
-
-    return str(getattr(colours, max(("warning", "error"), key=contrast)).as_hex())
 
 
 def _button(text: str, tooltip: str) -> QPushButton:
@@ -392,11 +379,10 @@ def _prepare() -> Generator[None, None, tuple[list[str], dict[str, str]]]:
     from napari_unet.engines import available_devices, choose_device, prefers_bfloat16
 
     prefers_bfloat16(choose_device("auto"))
-    # napari loads pandas for the first labels layer, which takes half a second in the window.
-    Labels(np.zeros((1, 1), DRAWN))
+    # napari loads it with the first labels layer, which takes half a second in the window.
+    with suppress(ImportError):
+        import_module("pandas")
     yield
-    # Some million objects of torch's would else be looked through for the first time in a run.
-    gc.collect()
     return available_devices(), preferences.recall()
 
 

@@ -1,6 +1,6 @@
 """Image to labels: preprocessing, scores tile by tile, objects."""
 
-from napari_unet.segmentation.live import Patch, Shown, relabel_live, segment_live
+from napari_unet.segmentation.live import Piece, Shown, relabel_live, segment_live
 from napari_unet.segmentation.result import (
     Objects,
     Segmentation,
@@ -19,7 +19,7 @@ from napari_unet.segmentation.steps import (
 __all__ = [
     "Area",
     "Objects",
-    "Patch",
+    "Piece",
     "SegmentProgress",
     "Segmentation",
     "Shown",

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine
-from napari_unet.instances import class_map, object_evidence
+from napari_unet.instances import class_map, label_scores, object_evidence
 from napari_unet.library import Card
-from napari_unet.mosaic import Mosaic, label_tile
+from napari_unet.mosaic import Mosaic
 from napari_unet.preprocessing import Array, Frame
 from napari_unet.segmentation.result import Segmentation, smallest_object
 from napari_unet.segmentation.steps import Area, SegmentProgress, segment_steps
-from napari_unet.tiling import Region, within
+from napari_unet.tiling import Region, outside, within
 
 PACE = 3.0
 """Seconds that a tile may take, about: after as many the display moves, and a stop is heeded."""
@@ -26,7 +26,7 @@ LARGEST_ID = 65_535
 
 
 @dataclass(frozen=True)
-class Patch:
+class Piece:
     """Labels to draw in a part of a plane.
 
     Parameters
@@ -58,7 +58,7 @@ class Shown:
     """A tile that is done, and what to draw of it."""
 
     progress: SegmentProgress
-    patches: tuple[Patch, ...]
+    pieces: tuple[Piece, ...]
 
 
 def segment_live(
@@ -105,7 +105,7 @@ def segment_live(
 
 def relabel_live(
     result: Segmentation, config: SegmentConfig, first: int
-) -> Generator[Patch, None, None]:
+) -> Generator[Piece, None, None]:
     """Decide anew on the kept scores, plane by plane.
 
     Parameters
@@ -119,7 +119,7 @@ def relabel_live(
 
     Yields
     ------
-    Patch
+    Piece
         The final labels of each plane.
     """
     for plane in sorted(result.planes, key=lambda plane: plane != first):
@@ -134,40 +134,35 @@ class _Preview:
         self._frame, self._card, self._config = progress.frame, card, config
         self._mosaic = Mosaic(tuple(part.stop - part.start for part in progress.frame.seen))
 
-    def add(self, progress: SegmentProgress) -> Generator[Patch, None, None]:
+    def add(self, progress: SegmentProgress) -> Generator[Piece, None, None]:
         """Take in a tile, and yield what is to be drawn."""
         frame = self._frame
         if progress.labels is not None:
             yield _final(self.plane, frame, progress.labels)
             return
         for changed in self._take_in(within(progress.write, frame.seen), progress.scores):
-            part = frame.image_part(_moved(changed, frame.seen))
+            part = frame.image_part(outside(changed, frame.seen))
             if all(p.start < p.stop for p in part):
                 labels = frame.restore(self._mosaic.labels, part)
-                yield Patch(self.plane, part, as_drawn(_wrapped(labels)))
+                yield Piece(self.plane, part, as_drawn(_wrapped(labels)))
 
     def _take_in(self, write: Region, scores: NDArray[np.float32]) -> list[Region]:
         target = self._card.target
         if not target.instances:
             self._mosaic.labels[write] = class_map(scores[: len(target.classes)])
             return [write]
-        labels = label_tile(
+        labels = label_scores(
             *object_evidence(scores, target),
             threshold=self._config.threshold,
             min_size=smallest_object(self._card, self._config, self._frame.zoom),
             fill_holes=self._config.fill_holes,
+            keep_cut=True,
         )
         return self._mosaic.add(write, labels)
 
 
-def _final(plane: int, frame: Frame, labels: NDArray[np.int32]) -> Patch:
-    return Patch(plane, frame.region, as_drawn(labels), int(labels.max(initial=0)))
-
-
-def _moved(part: Region, region: Region) -> Region:
-    """Return a part of a region in the coordinates of the whole."""
-    pairs = zip(part, region, strict=True)
-    return tuple(slice(p.start + r.start, p.stop + r.start) for p, r in pairs)
+def _final(plane: int, frame: Frame, labels: NDArray[np.int32]) -> Piece:
+    return Piece(plane, frame.region, as_drawn(labels), int(labels.max(initial=0)))
 
 
 def as_drawn(labels: NDArray[np.int32]) -> NDArray[Any]:

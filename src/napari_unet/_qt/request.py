@@ -1,0 +1,151 @@
+"""What is to be segmented, read off the window once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from napari.layers import Image
+
+from napari_unet._qt.layers import (
+    axes_of,
+    geometry,
+    pixel_size,
+    pixels,
+    position,
+    visible_region,
+)
+from napari_unet.config import Preprocessing, SegmentConfig
+from napari_unet.tiling import Region
+
+
+class Part(Enum):
+    """How much of a layer to segment."""
+
+    LAYER = "Whole layer"
+    SLICE = "Current slice"
+    VIEW = "Current view"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, with nothing left to look up in a window.
+
+    Parameters
+    ----------
+    layer : Image
+        The image layer, the first one of several channels.
+    images : tuple of array-like
+        Its pixels, or those of each channel.
+    axes : str
+        A letter per dimension of the images.
+    config : SegmentConfig
+        Model, scale and so on.
+    planes : tuple of int or None
+        Those to segment; None: all.
+    region : tuple of slice or None
+        Rows and columns of them; None: all.
+    name : str
+        What the labels are called.
+    shape : tuple of int
+        Of the labels of the whole layer.
+    geometry : dict
+        What places them on the layer.
+    """
+
+    layer: Image
+    images: tuple[Any, ...]
+    axes: str
+    config: SegmentConfig
+    planes: tuple[int, ...] | None
+    region: Region | None
+    name: str
+    shape: tuple[int, ...]
+    geometry: dict[str, Any]
+
+
+def read_request(
+    viewer: napari.viewer.ViewerModel,
+    layer: Image,
+    second: Image | None,
+    part: Part,
+    rule: Preprocessing,
+    typed: dict[str, Any],
+) -> Request:
+    """Put together what is asked for.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers are.
+    layer, second : Image
+        The image, and what holds its second channel, if that is a layer of its own.
+    part : Part
+        How much of it.
+    rule : Preprocessing
+        Of the model.
+    typed : dict
+        Fields of SegmentConfig.
+
+    Raises
+    ------
+    ValueError
+        If something is missing, or does not fit.
+    """
+    axes, images = axes_of(layer), [pixels(layer)]
+    if rule.channels > 1 and "S" not in axes:
+        images += _other_channels(layer, second, axes, rule.channels)
+    at, lengths = position(viewer, layer), images[0].shape
+    if rule.diameter is None:
+        typed = {**typed, "diameter": None}
+    sized = rule.pixel_size is not None and typed["diameter"] is None
+    config = SegmentConfig(
+        **typed,
+        channel=(at[axes.index("C")],) if rule.channels == 1 and "C" in axes else None,
+        pixel_size=pixel_size(layer) if sized else None,
+    )
+    walked = [axis for axis, letter in enumerate(axes) if letter not in "CSYX"]
+    here, shape = [at[i] for i in walked], [lengths[i] for i in walked]
+    plane = np.ravel_multi_index(here, shape) if walked else 0
+    return Request(
+        layer,
+        tuple(images),
+        axes,
+        config,
+        planes=None if part is Part.LAYER else (int(plane),),
+        region=visible_region(viewer, layer) if part is Part.VIEW else None,
+        name=f"{layer.name} [{Path(config.model).stem}]",
+        shape=tuple(n for n, letter in zip(lengths, axes, strict=True) if letter not in "CS"),
+        geometry=geometry(layer, axes.index("C") if "C" in axes else None),
+    )
+
+
+def _other_channels(layer: Image, second: Image | None, axes: str, count: int) -> list[Any]:
+    """Return the pixels of the model's second channel, if they are in another layer."""
+    if "C" in axes:
+        found = pixels(layer).shape[axes.index("C")]
+        if found != count:
+            raise ValueError(
+                f"{layer.name} has {found} channels and the model takes {count}: split it into"
+                " layers (right click on the layer, Split Stack), and choose two."
+            )
+        return []
+    if count > 2:
+        raise ValueError(
+            f"The model takes {count} channels: give one layer of which an axis is labelled c."
+        )
+    if second is None or second is layer:
+        raise ValueError("The model takes two channels: choose a second layer for the other.")
+    corners = np.zeros(layer.ndim), np.ones(layer.ndim)
+    if axes_of(second) != axes or not all(
+        np.allclose(layer.data_to_world(corner), second.data_to_world(corner)) for corner in corners
+    ):
+        raise ValueError(
+            f"{layer.name} and {second.name} do not lie on one another (their scale, place or axes"
+            " differ): choose two channels of one image."
+        )
+    return [pixels(second)]
