@@ -47,7 +47,7 @@ SMOKE = {
     "napari-0.7": ["napari==0.7.*"],
 }
 """Environments beside the main one, and what differs in them."""
-SMOKE_TESTS = [f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "segment")]
+SMOKE_TESTS = [f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "click_path")]
 
 
 def main() -> int:
