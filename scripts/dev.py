@@ -120,7 +120,7 @@ def checks(python: Path, pytest_options: list[str]) -> dict[str, list[str]]:
         "mypy": [*module, "mypy"],
         "import-linter": [str(python), "-c", LINT_IMPORTS, "--no-logo"],
         "npe2 validate": [*module, "npe2", "validate", "--imports", "napari-unet-segmentation"],
-        "pytest": [*module, "pytest", "--cov=napari_unet", *pytest_options],
+        "pytest": [*module, "pytest", *pytest_options],
     }
 
 
