@@ -55,6 +55,31 @@ def test_a_piece_of_another_slice_is_not_drawn_on_this_one(make_napari_viewer) -
     assert viewer.dims.current_step[:2] == (1, 2)
 
 
+def test_large_pieces_are_drawn_band_by_band(make_napari_viewer, qtbot, monkeypatch) -> None:
+    monkeypatch.setattr("napari_unet._qt.painter.BAND", 3 * 14)  # rows of the piece
+    viewer = make_napari_viewer(show=True)
+    painter = painted(viewer, (2, 24, 30))
+    updates = []
+    painter.layer.events.labels_update.connect(lambda event: updates.append(event.offset))
+    viewer.dims.set_point(0, 0)
+    painter.draw(piece(objects=1))
+    assert updates == [[4, 6]]
+    np.testing.assert_array_equal(painter.layer.data[(0, *HERE)], piece().labels)
+    qtbot.waitUntil(lambda: len(updates) == 3)
+    assert updates == [[4, 6], [7, 6], [10, 6]]
+    drawn = shown(viewer)
+    painter.layer.refresh()
+    np.testing.assert_array_equal(drawn, shown(viewer))
+    painter.draw(piece(5, objects=1))
+    viewer.dims.set_point(0, 1)  # the other bands are not drawn on this slice
+    drawn = shown(viewer)
+    qtbot.wait(100)
+    np.testing.assert_array_equal(drawn, shown(viewer))
+    painter.draw(piece(7, plane=1, objects=1))
+    viewer.layers.clear()
+    qtbot.wait(100)
+
+
 @pytest.mark.parametrize("view", ["3D", "rolled", "transposed"])
 def test_other_views_are_drawn_once_a_plane_is_done(make_napari_viewer, view: str) -> None:
     viewer = make_napari_viewer(show=True)

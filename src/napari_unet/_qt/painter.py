@@ -8,13 +8,16 @@ import napari
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_unet._qt.layers import position, shows_planes
+from napari_unet.tiling import Region
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.segmentation import Piece
 
+BAND = 2**21
+"""Pixels that are drawn at a time: a whole slide at once would stall the window."""
 COMPARED = 2**26
 """Pixels that are compared in some fifty milliseconds."""
 DRAWN = np.uint16
@@ -44,6 +47,10 @@ class Painter(QObject):
         self._viewer = viewer
         self._written: NDArray[np.integer] = np.zeros_like(layer.data)
         self._touched = False
+        self._bands: list[tuple[tuple[int, ...], Region]] = []
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._show_next)
         layer.events.paint.connect(self._on_paint)
 
     def _on_paint(self) -> None:
@@ -66,10 +73,27 @@ class Painter(QObject):
             if piece.final:  # these are drawn anew as a whole, which takes a while
                 layer.refresh()
             return
-        # What data_setitem does for the pixels it sets, but without its undo step.
-        offset = [part.start for part in piece.where]
-        layer.events.labels_update(data=piece.labels, offset=offset)
-        if piece.final:
+        rows, columns = piece.where
+        height = max(1, BAND // (columns.stop - columns.start))
+        starts = range(rows.start, rows.stop, height)
+        bands = [(slice(start, min(start + height, rows.stop)), columns) for start in starts]
+        self._bands += [(self._plane(piece), band) for band in bands]
+        self._show_next()
+
+    def _show_next(self) -> None:
+        """Draw a band, and the next one when the window has had its turn."""
+        (plane, band), *self._bands = self._bands
+        layer, viewer = self.layer, self._viewer
+        if layer not in viewer.layers or not self.fits():
+            self._bands = []
+            return
+        if shows_planes(viewer) and plane == position(viewer, layer):
+            # What data_setitem does for the pixels it sets, but without its undo step.
+            offset = [part.start for part in band]
+            layer.events.labels_update(data=layer.data[plane][band], offset=offset)
+        if self._bands:
+            self._timer.start(0)
+        else:
             layer.refresh(data_displayed=False, thumbnail=True, highlight=False, extent=False)
 
     def _widen(self, dtype: np.dtype[np.integer]) -> None:
