@@ -231,7 +231,7 @@ class Inputs(QWidget):
     def _load_card(self) -> None:
         try:
             self._card = read_card(find_model(self.model.value))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             self._card = None
             self.problem.emit(str(error))
         self._describe()
