@@ -31,7 +31,7 @@ class Mosaic:
         Height and width of the plane.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self.labels: Labels = np.zeros(shape, np.int32)
         self._boxes = np.zeros((1, 4), np.intp)  # of each id, the background's unused; see _boxes
 

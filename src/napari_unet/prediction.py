@@ -18,6 +18,7 @@ from napari_unet.tiling import (
     Region,
     Tile,
     count,
+    extent,
     read_mirrored,
     round_up,
     take_first,
@@ -163,7 +164,7 @@ def predict_scores(
     """
     _check_image(image, engine.config)
     region = region or whole(image.shape[1:])
-    shape = tuple(part.stop - part.start for part in region)
+    shape = extent(region)
     scores = _output((engine.config.out_channels, *shape), out)
     asked = engine.choose_tile(shape) if tile is None else tile
     plan = _Plan(region, asked, pace, engine.config)
@@ -204,7 +205,7 @@ def _give_way(
 ) -> tuple[int, str]:
     """Return a tile that needs less memory, or fits another device, and what to tell the user."""
     step = engine.config.alignment
-    side = round_up(max(part.stop - part.start for part in failed.write), step)
+    side = round_up(max(extent(failed.write)), step)
     if side > step:
         half = round_up(side // 2, step)
         return half, f"Memory ran out: going on with tiles of {half} pixels."

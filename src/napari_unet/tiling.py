@@ -78,6 +78,11 @@ def whole(shape: tuple[int, ...]) -> Region:
     return tuple(slice(0, size) for size in shape)
 
 
+def extent(region: Region) -> tuple[int, ...]:
+    """Return the height and width of a region."""
+    return tuple(part.stop - part.start for part in region)
+
+
 def within(part: Region, region: Region) -> Region:
     """Return a part of an image in the coordinates of a region that holds it."""
     pairs = zip(part, region, strict=True)

@@ -10,6 +10,8 @@ from napari.viewer import ViewerModel
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_unet._qt.layers import shows_planes
+
 MEASURED = "Object diameter"
 EXPECTED = "Size the model expects"
 # Seen on dark, bright and stained images; the circle is dashed for who sees one colour.
@@ -65,7 +67,7 @@ class DiameterTool(QObject):
             Diameter of the circle shown for comparison in the middle of the view.
         """
         self._clear()
-        if not self._shows_planes():
+        if not shows_planes(self._viewer, transposed=True):
             self.ended.emit()
             return
         layers, dims = self._viewer.layers, self._viewer.dims
@@ -130,10 +132,6 @@ class DiameterTool(QObject):
         self._lines.mode = "add_line"
         self._centre = self._lines.world_to_data(self._camera.center[-2:])
 
-    def _shows_planes(self) -> bool:
-        dims = self._viewer.dims
-        return set(dims.displayed) == {dims.ndim - 2, dims.ndim - 1}
-
     def _canvas_pixel(self) -> float:
         """Return the width of a pixel of the canvas in pixels of the image."""
         return 1 / (float(self._camera.zoom) * self._side)
@@ -153,7 +151,9 @@ class DiameterTool(QObject):
 
     def _settle(self) -> None:
         ours = {self._image, self._ghost, self._lines}
-        if not self._shows_planes() or not ours.issubset(self._viewer.layers):
+        if not shows_planes(self._viewer, transposed=True) or not ours.issubset(
+            self._viewer.layers
+        ):
             self.stop()
         elif self._drawn:
             self._measure()

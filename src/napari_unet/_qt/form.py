@@ -17,6 +17,9 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 Widget = ValueWidget[Any]
 
+LABEL_WIDTH = 112
+"""Pixels that the longest label takes, so that all columns line up."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -60,15 +63,13 @@ def read(form: Form) -> dict[str, Any]:
     return {name: value(widget) for name, widget in form.items()}
 
 
-def lay_out(*rows: Widget | tuple[Widget, QWidget], label_width: int = 0) -> QWidget:
+def lay_out(*rows: Widget | tuple[Widget, QWidget]) -> QWidget:
     """Return a column of labelled widgets.
 
     Parameters
     ----------
     rows : Widget or (Widget, QWidget)
         A widget; or one whose label names a row that it shares with others.
-    label_width : int
-        Least width of the labels, so that several columns line up.
     """
     column = QWidget()
     layout = QFormLayout(column)
@@ -80,7 +81,7 @@ def lay_out(*rows: Widget | tuple[Widget, QWidget], label_width: int = 0) -> QWi
             layout.addRow(native)
             continue
         label = QLabel(widget.label)
-        label.setMinimumWidth(label_width)
+        label.setMinimumWidth(LABEL_WIDTH)
         label.setToolTip(widget.tooltip or "")
         layout.addRow(label, native)
     return column

@@ -60,8 +60,6 @@ HIDDEN = {
 """Fields of the config that are not typed, and why."""
 
 NO_IMAGE = "There is no image yet: drag a file into the window, or take one of File > Open Sample."
-LABEL_WIDTH = 112
-"""Pixels that the longest label of the dock takes, so that its columns line up."""
 OTHER_FILE = "Choose a file…"
 
 
@@ -75,14 +73,13 @@ class Inputs(QWidget):
     """
 
     problem = Signal(str)
-    """What to tell the user; empty if there is nothing any more."""
+    """What to tell the user."""
 
     def __init__(self, viewer: napari.viewer.ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._card: Card | None = None
         self._files: list[Path] = []
-        self._chosen = ""
         self.image = self._image_box("image", "Image", "The layer to segment.")
         self.second = self._image_box(
             "second",
@@ -141,16 +138,16 @@ class Inputs(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(diameter.native, stretch=1)
         row.addWidget(self.measure.native)
-        self._second_row = form.lay_out(self.second, label_width=LABEL_WIDTH)
+        self._second_row = form.lay_out(self.second)
         self.about.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(form.lay_out(self.image, label_width=LABEL_WIDTH))
+        layout.addWidget(form.lay_out(self.image))
         layout.addWidget(self._second_row)
         rest = (self.part, self.model, (diameter, measured))
-        layout.addWidget(form.lay_out(*rest, label_width=LABEL_WIDTH))
+        layout.addWidget(form.lay_out(*rest))
         layout.addWidget(self.about)
-        advanced = form.lay_out(*self.advanced.values(), label_width=LABEL_WIDTH)
+        advanced = form.lay_out(*self.advanced.values())
         layout.addWidget(_folded("Advanced", advanced))
 
     def _connect(self) -> None:

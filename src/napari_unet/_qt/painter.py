@@ -25,7 +25,7 @@ DRAWN = np.uint16
 
 
 class Painter(QObject):
-    """Draws pieces into a labels layer that it makes.
+    """Draws pieces into a labels layer.
 
     What is drawn leaves no undo steps behind, so Ctrl-Z takes back nothing but what the user did.
 
@@ -64,9 +64,9 @@ class Painter(QObject):
         for array in (self.layer.data, self._written):
             array[plane][piece.where] = piece.labels
         if plane == position(self._viewer, self.layer) or not shows_planes(self._viewer):
-            self._show(piece)
+            self._show(piece, plane)
 
-    def _show(self, piece: Piece) -> None:
+    def _show(self, piece: Piece, plane: tuple[int, ...]) -> None:
         layer = self.layer
         plain = layer.data.dtype == DRAWN and not layer.contour and not layer.show_selected_label
         if not plain or not shows_planes(self._viewer):
@@ -77,7 +77,7 @@ class Painter(QObject):
         height = max(1, BAND // (columns.stop - columns.start))
         starts = range(rows.start, rows.stop, height)
         bands = [(slice(start, min(start + height, rows.stop)), columns) for start in starts]
-        self._bands += [(self._plane(piece), band) for band in bands]
+        self._bands += [(plane, band) for band in bands]
         self._show_next()
 
     def _show_next(self) -> None:

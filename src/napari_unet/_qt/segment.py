@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 
 from napari_unet._qt import form, preferences
 from napari_unet._qt.form import Field
-from napari_unet._qt.inputs import LABEL_WIDTH, NO_IMAGE, Inputs
+from napari_unet._qt.inputs import NO_IMAGE, Inputs
 from napari_unet._qt.message import Message
 from napari_unet._qt.painter import DRAWN
 from napari_unet._qt.progress import Progress
@@ -120,7 +120,7 @@ class SegmentWidget(QWidget):
         column.addWidget(self.progress)
         column.addWidget(self.message)
         column.addWidget(adjust)
-        column.addWidget(form.lay_out(*self.decisions.values(), self.view, label_width=LABEL_WIDTH))
+        column.addWidget(form.lay_out(*self.decisions.values(), self.view))
         column.addWidget(self.save_button)
         column.addStretch()
         area = QScrollArea()
@@ -321,9 +321,7 @@ class SegmentWidget(QWidget):
     def _save(self) -> None:
         layer = self._layer_to_save()
         if layer is None:
-            self.message.warn(
-                "There are no labels to save: segment an image, or select a labels layer."
-            )
+            self.message.warn(NO_LABELS)
             return
         source = self._request.layer.source.path if self._request else None
         path = ask_for_path(layer, Path(source).parent if source else Path(), self)

@@ -17,7 +17,7 @@ from napari_unet.mosaic import Mosaic
 from napari_unet.preprocessing import Array, Frame
 from napari_unet.segmentation.result import Segmentation, smallest_object
 from napari_unet.segmentation.steps import Area, SegmentProgress, segment_steps
-from napari_unet.tiling import Region, outside, within
+from napari_unet.tiling import Region, extent, outside, within
 
 PACE = 3.0
 """Seconds that a tile may take, about: after as many the display moves, and a stop is heeded."""
@@ -132,7 +132,7 @@ class _Preview:
     def __init__(self, progress: SegmentProgress, card: Card, config: SegmentConfig) -> None:
         self.plane = progress.plane
         self._frame, self._card, self._config = progress.frame, card, config
-        self._mosaic = Mosaic(tuple(part.stop - part.start for part in progress.frame.seen))
+        self._mosaic = Mosaic(extent(progress.frame.seen))
 
     def add(self, progress: SegmentProgress) -> Generator[Piece, None, None]:
         """Take in a tile, and yield what is to be drawn."""

@@ -26,7 +26,7 @@ from napari_unet.preprocessing import (
     zoom_factor,
 )
 from napari_unet.segmentation.result import Objects, Segmentation, describe_objects, label_plane
-from napari_unet.tiling import Region, whole
+from napari_unet.tiling import Region, extent, whole
 
 KEPT_SHARE = 0.5
 """Of the free memory, that scores may take which are kept for deciding anew."""
@@ -167,9 +167,8 @@ def segment_steps(
     kept: list[NDArray[np.float32]] = []
     objects: list[Objects] = []
     if keep_scores is None:
-        size = prod(part.stop - part.start for part in frame.seen)
-        needed = 4 * engine.config.out_channels * size * len(chosen)
-        keep_scores = needed <= KEPT_SHARE * free_memory()
+        shape = (len(chosen), engine.config.out_channels, *extent(frame.seen))
+        keep_scores = prod(shape) * 4 <= KEPT_SHARE * free_memory()  # float32
     for number, index in enumerate(chosen):
         pixels = ScaledPlane(planes[index], normalise, zoom, card.preprocessing.channels)
         tiles = predict_scores(engine, pixels, config.tile, region=frame.seen, pace=pace)
