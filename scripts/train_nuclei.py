@@ -24,13 +24,13 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.batch import load_examples
+from napari_unet.batch import load_pairs
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Recipe, Target, TrainConfig, UNetConfig
 from napari_unet.images import pair_by_stem
 from napari_unet.library import BUNDLED, Card
 from napari_unet.patches import Example
-from napari_unet.training import median_diameter, train, untrained
+from napari_unet.training import median_diameter, prepare_pair, train, untrained
 
 RECIPE = Recipe(
     UNetConfig(out_channels=3, base_channels=24, padding="same", batch_norm=True, dropout=0.0),
@@ -59,8 +59,12 @@ def load(data: Path, config: TrainConfig) -> list[Example]:
     folder = data / "dsb2018" / "stage1_train"
     pairs = pair_by_stem(folder / "images", folder / "labels")
     kept = [(image, labels) for image, labels in pairs if labels.stem not in left_out]
-    groups = load_examples(kept, Preprocessing(), RECIPE.target, config)
-    return [example for group in groups for example in group]
+    start = untrained(Card(RECIPE.network, RECIPE.target, Preprocessing()))
+    return [
+        example
+        for number, pair in enumerate(load_pairs(kept))
+        for example in prepare_pair(pair, number, start, config)
+    ]
 
 
 def make_card(examples: list[Example]) -> Card:

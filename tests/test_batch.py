@@ -7,11 +7,12 @@ import pytest
 import tifffile
 import torch
 
-from napari_unet.batch import Outcome, load_examples, plan, segment_files
+from napari_unet.batch import Outcome, load_pairs, plan, segment_files
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.engines import TorchEngine
 from napari_unet.library import Card
 from napari_unet.segmentation import SegmentProgress
+from napari_unet.training import prepare_pairs, untrained
 
 NETWORK = UNetConfig(base_channels=2, depth=1, padding="same")
 CARD = Card(NETWORK, Target(), Preprocessing(low=0, high=100, invert_bright=False))
@@ -114,5 +115,6 @@ def test_a_files_own_pixel_size_counts(tmp_path: Path):
 def test_a_pair_that_does_not_fit_is_named(sources: list[Path], tmp_path: Path):
     labels = tmp_path / "a_labels.tif"
     tifffile.imwrite(labels, np.zeros((40, 41), np.uint8))
+    start = untrained(Card(NETWORK, Target(), Preprocessing()))
     with pytest.raises(ValueError, match=r"a\.tif with .*a_labels\.tif: .*\(40, 41\)"):
-        list(load_examples([(sources[0], labels)], Preprocessing(), Target(), TrainConfig()))
+        prepare_pairs(list(load_pairs([(sources[0], labels)])), start, TrainConfig())

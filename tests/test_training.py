@@ -13,7 +13,7 @@ import napari_unet
 from napari_unet.augmentation import Batch
 from napari_unet.checkpoint import Checkpoint, write_tensors
 from napari_unet.config import Preprocessing, Target, TrainConfig, TrainProgress, UNetConfig
-from napari_unet.engines import OutOfMemory, TorchEngine
+from napari_unet.engines import TorchEngine
 from napari_unet.library import Card
 from napari_unet.metrics import iou
 from napari_unet.model import UNet
@@ -28,8 +28,8 @@ from napari_unet.training import (
     validate,
     weighted_loss,
 )
-from napari_unet.training.loop import learning_rate
-from napari_unet.training.scoring import _score
+from napari_unet.training.scoring import judgement
+from napari_unet.training.session import learning_rate
 
 NETWORK = UNetConfig(
     out_channels=3, base_channels=8, depth=2, padding="same", batch_norm=True, dropout=0.2
@@ -171,7 +171,7 @@ def test_a_resumed_run_rounds_as_it_did_before(tmp_path: Path, monkeypatch: pyte
 
 def test_state_is_saved_by_the_clock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     output = tmp_path / "m.safetensors"
-    monkeypatch.setattr("napari_unet.training.loop.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("napari_unet.training.session.SAVE_EVERY", 0.0)
     steps = run(output)
     next(steps)
     steps.close()  # long before the first validation
@@ -259,7 +259,9 @@ def test_small_objects_count_in_validation():
     labels[5:8, 5:8], labels[20:23, 20:23] = 1, 2
     (example,) = prepare(labels.astype(float), labels, CARD.preprocessing, TARGET)
     perfect = np.stack([labels == 0, labels > 0, labels > 0]).astype(np.float32)
-    assert _score(perfect, example, TARGET)[1:] == (1.0, 1.0)
+    judged = judgement(perfect, example, TARGET)
+    assert (judged.iou, judged.matching.ap) == (1.0, 1.0)
+    assert judged.found.tolist() == [True, True]
 
 
 def test_resume_with_other_data_or_another_file_is_refused(tmp_path: Path):
@@ -328,15 +330,6 @@ def test_paper_recipe_is_sgd_with_momentum(tmp_path: Path):
 def test_nothing_to_train_on_is_said():
     with pytest.raises(ValueError, match="no annotated image to train on"):
         next(train([], examples(), untrained(CARD), CONFIG))
-
-
-def test_too_little_memory_names_the_way_out(monkeypatch: pytest.MonkeyPatch):
-    def fail(*_):
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    monkeypatch.setattr("napari_unet.training.loop.weighted_loss", fail)
-    with pytest.raises(OutOfMemory, match=r"smaller batch \(now 2\) or patch"):
-        next(run())
 
 
 def test_files_are_checked_before_the_start(tmp_path: Path):

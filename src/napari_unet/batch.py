@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
+from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
 from napari_unet.images import (
@@ -22,13 +22,13 @@ from napari_unet.images import (
     write_labels,
 )
 from napari_unet.library import Card
-from napari_unet.patches import Example, prepare
 from napari_unet.segmentation import (
     Segmentation,
     SegmentProgress,
     count_objects,
     segment_steps,
 )
+from napari_unet.training import Pair
 
 LABELS = "_labels.tif"
 SCORES = "_scores.tif"
@@ -176,34 +176,23 @@ def _write(job: Job, image: Image, result: Segmentation) -> None:
         write_image(job.scores, np.stack(result.scores))
 
 
-def load_examples(
-    pairs: Sequence[tuple[Path, Path]],
-    rule: Preprocessing,
-    target: Target,
-    config: TrainConfig,
-    channel: tuple[int, ...] | None = None,
-) -> Iterator[list[Example]]:
-    """Read annotated images from files, a group of examples each.
+def load_pairs(
+    paths: Sequence[tuple[Path, Path]], channel: tuple[int, ...] | None = None
+) -> Iterator[Pair]:
+    """Read annotated images from files: images and their labels, by pairs of paths.
 
     Raises
     ------
     ValueError, OSError
-        If a file cannot be read or does not fit; the message names it.
+        If a file cannot be read; the message names it.
     """
-    for path, labels in pairs:
+    for path, labels in paths:
         image = read_image(path)
-        try:
-            yield prepare(
-                image.data,
-                read_labels(labels),
-                rule,
-                target,
-                w0=config.w0,
-                sigma=config.sigma,
-                balance=config.balance,
-                axes=image.axes,
-                channel=channel,
-                pixel_size=image.pixel_size,
-            )
-        except ValueError as error:
-            raise ValueError(f"{path} with {labels}: {error}") from error
+        yield Pair(
+            image.data,
+            read_labels(labels),
+            image.axes,
+            channel,
+            image.pixel_size,
+            f"{path} with {labels}",
+        )

@@ -247,6 +247,13 @@ class TorchEngine:
         return max(min(wanted, fits // step), 1) * step
 
 
+def used_memory(device: torch.device) -> int:
+    """Return the bytes that torch has taken on a GPU, or that this process has in memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_reserved(device))
+    return int(psutil.Process().memory_info().rss)
+
+
 def free_memory() -> int:
     """Return the bytes of the CPU's memory that can still be had."""
     return min([int(psutil.virtual_memory().available), *container_memory()])

@@ -161,6 +161,18 @@ def match_all(
     return tuple(overlap.match(threshold) for threshold in thresholds)
 
 
+def found(prediction: LabelImage, truth: LabelImage, threshold: float = 0.5) -> NDArray[np.bool_]:
+    """Say of each true object, in the order of their labels, whether it has a partner.
+
+    See :func:`match_all` for the parameters and errors; `tp` is how many have one.
+    """
+    _check(prediction, truth)
+    overlap = Overlap.of(prediction, truth)
+    partner = np.zeros(overlap.true_count, bool)
+    partner[overlap.column[overlap.pairs(threshold)]] = True
+    return partner
+
+
 def average_precision(
     pairs: Iterable[tuple[LabelImage, LabelImage]], thresholds: Sequence[float] = THRESHOLDS
 ) -> Evaluation:
@@ -237,11 +249,14 @@ class Overlap:
         iou = count / (predicted[row] + true[column] - count)
         return cls(row - 1, column - 2, iou, (ignored > predicted)[1:], shape[1] - 2)
 
+    def pairs(self, threshold: float) -> NDArray[np.intp]:
+        """Return which pairs are matched, of those that reach the threshold."""
+        pairs = np.flatnonzero(self.iou >= threshold)
+        return pairs[self._best(pairs)] if threshold <= 0.5 else pairs
+
     def match(self, threshold: float) -> Matching:
         """Match the pairs that reach the threshold."""
-        pairs = np.flatnonzero(self.iou >= threshold)
-        if threshold <= 0.5:
-            pairs = pairs[self._best(pairs)]
+        pairs = self.pairs(threshold)
         missed = ~self.exempt
         missed[self.row[pairs]] = False
         return Matching(

@@ -11,9 +11,39 @@ from numpy.typing import NDArray
 
 from napari_unet.augmentation import Batch
 from napari_unet.config import Preprocessing, Target
-from napari_unet.preprocessing import Array, as_planes, measure
+from napari_unet.preprocessing import (
+    Array,
+    as_planes,
+    measure,
+    rescale,
+    restore,
+    scaled_shape,
+)
 from napari_unet.tiling import mirrored
 from napari_unet.weightmap import as_labels, distance_target, training_target
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an example is from.
+
+    Parameters
+    ----------
+    image : int
+        Number of the annotated image.
+    plane : int
+        Number of the plane in it, along its leading axes.
+    row, column : int
+        The example's first pixel in that plane, in network pixels.
+    zoom : float
+        Network pixels per image pixel.
+    """
+
+    image: int = 0
+    plane: int = 0
+    row: int = 0
+    column: int = 0
+    zoom: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +61,9 @@ class Example:
     labels : int32 array, shape (Y, X)
         The annotation itself.
     pixel_size : float or None
-        Micrometres per pixel, if that is known.
+        Micrometres per (network) pixel, if that is known.
+    origin : Origin
+        Where it is from.
     """
 
     image: NDArray[np.float32]
@@ -39,11 +71,20 @@ class Example:
     weights: NDArray[np.float32]
     labels: NDArray[np.int32]
     pixel_size: float | None = None
+    origin: Origin = Origin()
+
+    @property
+    def objects(self) -> int:
+        """Number of annotated objects."""
+        return int(np.unique(self.labels[self.labels > 0]).size)
 
     def part(self, region: tuple[slice, slice]) -> Example:
         """Cut out a rectangle."""
+        starts = [s.indices(n)[0] for s, n in zip(region, self.labels.shape, strict=True)]
+        here = self.origin
         return replace(
             self,
+            origin=replace(here, row=here.row + starts[0], column=here.column + starts[1]),
             image=self.image[:, *region],
             target=self.target[:, *region],
             weights=self.weights[region],
@@ -63,8 +104,11 @@ def prepare(
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
     pixel_size: float | None = None,
+    number: int = 0,
 ) -> list[Example]:
     """Turn an annotated image into examples, one a plane; planes without annotation are left out.
+
+    Image and labels are resized by the rule's zoom.
 
     Parameters
     ----------
@@ -79,7 +123,9 @@ def prepare(
     axes, channel
         As in :func:`napari_unet.preprocessing.as_planes`.
     pixel_size : float or None
-        Micrometres per pixel, if that is known.
+        Micrometres per pixel of the image, if that is known.
+    number : int
+        Of the image, for the examples' origin.
 
     Raises
     ------
@@ -102,9 +148,22 @@ def prepare(
         )
     normalise = measure(planes, rule)
     flat = as_labels(labels).reshape(-1, *planes.plane_shape)
+    size = scaled_shape(planes.plane_shape, rule.zoom)
+    seen_size = None if pixel_size is None else pixel_size / rule.zoom
     return [
-        _example(normalise(plane), annotation, target, w0, sigma, balance, pixel_size)
-        for plane, annotation in zip(planes, flat, strict=True)
+        replace(
+            _example(
+                rescale(normalise(plane), rule.zoom),
+                restore(annotation, size),
+                target,
+                w0,
+                sigma,
+                balance,
+            ),
+            pixel_size=seen_size,
+            origin=Origin(number, index, zoom=rule.zoom),
+        )
+        for index, (plane, annotation) in enumerate(zip(planes, flat, strict=True))
         if (annotation >= 0).any()
     ]
 
@@ -116,13 +175,12 @@ def _example(
     w0: float,
     sigma: float,
     balance: bool,
-    pixel_size: float | None,
 ) -> Example:
     classes, weights = training_target(labels, w0, sigma, balance=balance)
     channels = [classes.astype(np.float32)]
     if "distance" in target.extras:
         channels.append(distance_target(labels))
-    return Example(image, np.stack(channels), weights, labels, pixel_size)
+    return Example(image, np.stack(channels), weights, labels)
 
 
 def sample_windows(
@@ -226,3 +284,39 @@ def _split_block(example: Example, fraction: float) -> tuple[Example, Example]:
         example.part(tuple(s if a == axis else slice(None) for a in (0, 1)))  # type: ignore[arg-type]
         for s in (slice(None, cut), slice(cut, None))
     )
+
+
+def limited(examples: Sequence[Example], pixels: int) -> list[Example]:
+    """Return examples of no more than so many pixels together, or about; at least one.
+
+    Of one that is larger alone, the part with most objects is taken.
+    """
+    chosen: list[Example] = []
+    room = pixels
+    for example in sorted(examples, key=lambda e: e.objects, reverse=True):
+        if example.labels.size <= room:
+            chosen.append(example)
+        elif not chosen:
+            chosen.append(richest(example, int(pixels**0.5)))
+        else:
+            continue
+        room -= chosen[-1].labels.size
+    return chosen
+
+
+def richest(example: Example, side: int) -> Example:
+    """Cut out the square, of those on a grid, in which most is annotated as objects."""
+    height, width = (min(side, n) for n in example.labels.shape)
+    inside = example.labels > 0
+    corners = [
+        (y, x)
+        for y in _starts(example.labels.shape[0], height)
+        for x in _starts(example.labels.shape[1], width)
+    ]
+    y, x = max(corners, key=lambda at: inside[at[0] : at[0] + height, at[1] : at[1] + width].sum())
+    return example.part((slice(y, y + height), slice(x, x + width)))
+
+
+def _starts(length: int, part: int) -> list[int]:
+    """Return where parts begin that overlap by half; the last one ends with the whole."""
+    return [*range(0, length - part, max(part // 2, 1)), length - part]

@@ -30,6 +30,8 @@ FLAGS = {
     "val_fraction": ("F", "share of the annotation that is held out to choose the best by"),
     "validate_every": ("N", "steps between validations"),
     "seed": ("N", "seed of every random choice"),
+    "patience": ("N", "end after so many validations without an improvement; 0: never"),
+    "resize": ("", "resize images so that objects have the size that the network knows"),
     "average": ("F", "decay of the moving average of the weights; 0 for none"),
     "elastic": ("", "deform patches elastically"),
     "invert": ("P", "probability of exchanging bright and dark"),
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> bool:
     files = training.Files(arguments.output)
     files.check(resume=arguments.resume)
     model = files.last if arguments.resume else arguments.start
-    channels = len(arguments.channel or (0,))
+    channels = len(arguments.channel) if arguments.channel else None
     start = training.start_from(model, arguments.recipe, channels, config.seed)
     groups, start = _read(pairs, start, config, arguments)
     kept, held = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
@@ -111,18 +113,21 @@ def _read(
     arguments: argparse.Namespace,
 ) -> tuple[list[list[Example]], Checkpoint]:
     """Read the annotated images, and state their object size in the checkpoint's card."""
-    from napari_unet.batch import load_examples
-    from napari_unet.training import describe_data
+    from napari_unet.batch import load_pairs
+    from napari_unet.training import prepare_pairs
 
-    card = start.card
-    examples = load_examples(pairs, card.preprocessing, card.target, config, arguments.channel)
-    groups = list(examples)
-    return groups, describe_data(start, groups, arguments.typed)
+    read = list(load_pairs(pairs, arguments.channel))
+    # A resumed run sees its images as it did before.
+    config = replace(config, resize=config.resize and not arguments.resume)
+    return prepare_pairs(read, start, config, arguments.typed)
 
 
 def _show(progress: TrainProgress, bar: Any) -> None:
     bar.n = round(100 * progress.fraction, 1)
     bar.set_postfix_str(f"step {progress.iteration}, loss {progress.loss:.3f}")
+    if progress.message:
+        bar.clear()
+        warn(progress.message)
     if progress.validation:
         bar.clear()
         scores = ", ".join(f"{name} {value:.3f}" for name, value in progress.validation.items())

@@ -6,6 +6,7 @@ the checkpoint (:func:`dataclasses.asdict`). Nothing in this package imports num
 
 from napari_unet.config.network import Preprocessing, Target, UNetConfig
 from napari_unet.config.running import (
+    FINE_TUNE,
     RECIPES,
     Recipe,
     SegmentConfig,
@@ -14,6 +15,7 @@ from napari_unet.config.running import (
 )
 
 __all__ = [
+    "FINE_TUNE",
     "RECIPES",
     "Preprocessing",
     "Recipe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal, get_args
 
@@ -98,6 +98,11 @@ class TrainConfig:
         Steps between validations.
     seed : int
         Seed of every random choice.
+    patience : int
+        Validations without an improvement after which training ends early; 0: never.
+    resize : bool
+        Show the network objects at the size that it knows: images whose objects are clearly larger
+        or smaller are resized; for a new network, objects wider than 32 pixels are shrunk to that.
     average : float
         Decay of the exponential moving average of the weights, which is what is saved; 0: none.
     elastic : bool
@@ -123,6 +128,8 @@ class TrainConfig:
     val_fraction: float = 0.15
     validate_every: int = 100
     seed: int = 0
+    patience: int = 0
+    resize: bool = True
     average: float = 0.995
     elastic: bool = True
     invert: float = 0.1
@@ -138,7 +145,8 @@ class TrainConfig:
         )
         require_positive(self, "minutes", "learning_rate", "sigma")
         require(0 <= self.w0 < inf, "w0", self.w0, "use 0 or more")
-        require(self.seed >= 0, "seed", self.seed, "use 0 or more")
+        for name in ("seed", "patience"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
         require(
             0 < self.val_fraction < 1, "val_fraction", self.val_fraction, "use a value in (0, 1)"
         )
@@ -171,13 +179,24 @@ RECIPES: dict[str, Recipe] = {
             patch=572,
             w0=10.0,
             balance=True,
+            resize=False,
             average=0.0,
             scale=1.0,
             invert=0.0,
         ),
     ),
 }
-"""What training starts from: "standard" (few images, small machines) or "paper" (2015)."""
+RECIPES["few-shot"] = replace(
+    RECIPES["standard"],
+    training=TrainConfig(
+        iterations=600, batch=8, patch=128, validate_every=50, patience=8, average=0.99
+    ),
+)
+"""What training starts from: "standard" (small machines), "paper" (2015), or "few-shot" (a few
+annotated crops, minutes: what the window's Fine-tune does)."""
+
+FINE_TUNE = RECIPES["few-shot"].training
+"""What the window starts from."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +217,8 @@ class TrainProgress:
         Scores on the held-out part ("loss", "iou", "ap50"), empty except after a validation.
     best : bool
         True if this validation is the best so far (the checkpoint on disk is then this one).
+    message : str
+        What the user should be told, if anything.
     """
 
     iteration: int
@@ -207,3 +228,4 @@ class TrainProgress:
     seconds: float
     validation: dict[str, float] = field(default_factory=dict)
     best: bool = False
+    message: str = ""

@@ -4,7 +4,7 @@ Training and prediction both come through here, so an image is never normalised 
 Arrays may be memory-mapped or dask: only what is used is read.
 """
 
-from napari_unet.preprocessing.normalisation import Normalisation, measure
+from napari_unet.preprocessing.normalisation import Normalisation, background, measure
 from napari_unet.preprocessing.planes import (
     Array,
     ChannelStack,
@@ -29,6 +29,7 @@ __all__ = [
     "Planes",
     "ScaledPlane",
     "as_planes",
+    "background",
     "guess_axes",
     "measure",
     "rescale",

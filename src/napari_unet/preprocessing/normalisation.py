@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import ceil, prod, sqrt
@@ -82,9 +83,23 @@ def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
     return _measure(planes, rule, (1.0, 0.0, 0.0, *rest)) if normalisation.invert else normalisation
 
 
+def background(planes: Planes, rule: Preprocessing) -> float:
+    """Return how bright the background of an image is, from 0 (as its darkest parts) to 1.
+
+    It is where the median lies between the percentiles of the rule; of several channels, the least.
+    """
+    colours = rule.channels == 1 and planes.is_colour
+    mix = LUMINANCE + (0.0,) * (planes.available - 3) if colours else None
+    return _background([_range(values, rule) for values in _sample(planes, mix)])
+
+
+def _background(ranges: Sequence[tuple[float, float, float]]) -> float:
+    return min((median - low) / (high - low) if high > low else 0.0 for low, median, high in ranges)
+
+
 def _measure(planes: Planes, rule: Preprocessing, mix: tuple[float, ...] | None) -> Normalisation:
     ranges = [_range(values, rule) for values in _sample(planes, mix)]
-    bright = all(median - low > rule.bright_field * (high - low) for low, median, high in ranges)
+    bright = _background(ranges) > rule.bright_field
     lows, _, highs = zip(*ranges, strict=True)
     return Normalisation(lows, highs, mix, invert=rule.invert_bright and bright)
 

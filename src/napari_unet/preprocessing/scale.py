@@ -31,7 +31,8 @@ def zoom_factor(
     Parameters
     ----------
     rule : Preprocessing
-        States the diameter (pixels) and pixel size (micrometres) the network was trained at.
+        States the diameter (pixels) and pixel size (micrometres) the network was trained at, and
+        the factor for images of which neither is known.
     diameter : float or None
         Object diameter in the image, in pixels.
     pixel_size : float or None
@@ -56,7 +57,7 @@ def zoom_factor(
                 " size it was trained at; give the objects' diameter in pixels instead."
             )
         return _checked_zoom("pixel_size", pixel_size, pixel_size / rule.pixel_size)
-    return 1.0
+    return rule.zoom
 
 
 def _checked_zoom(name: str, value: float, zoom: float) -> float:

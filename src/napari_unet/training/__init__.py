@@ -1,26 +1,54 @@
-"""Training: the loss, the loop, validation, and the files of a run."""
+"""Training: the loop and what it needs, the files of a run, and fine-tuning to be watched."""
 
+from napari_unet.training.comparison import Comparison, Overlay, Scores, compare
 from napari_unet.training.fitting import (
     describe_data,
     find_recipe,
     fit,
-    groups_from_arrays,
     median_diameter,
+    prepare_pair,
+    prepare_pairs,
     start_from,
 )
+from napari_unet.training.forecast import Estimate, estimate
 from napari_unet.training.loop import train, untrained
 from napari_unet.training.scoring import validate, weighted_loss
+from napari_unet.training.session import Diverged
+from napari_unet.training.settling import Pair, training_zoom, typical_diameter
 from napari_unet.training.state import Files
+from napari_unet.training.tuning import (
+    Stage,
+    Task,
+    Tuned,
+    TuneProgress,
+    fine_tune,
+)
 
 __all__ = [
+    "Comparison",
+    "Diverged",
+    "Estimate",
     "Files",
+    "Overlay",
+    "Pair",
+    "Scores",
+    "Stage",
+    "Task",
+    "TuneProgress",
+    "Tuned",
+    "compare",
     "describe_data",
+    "estimate",
     "find_recipe",
+    "fine_tune",
     "fit",
-    "groups_from_arrays",
     "median_diameter",
+    "prepare_pair",
+    "prepare_pairs",
     "start_from",
     "train",
+    "training_zoom",
+    "typical_diameter",
     "untrained",
     "validate",
     "weighted_loss",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.checkpoint import Checkpoint
+from napari_unet.checkpoint import Checkpoint, rehead
 from napari_unet.config import RECIPES, Preprocessing, Recipe, TrainConfig
 from napari_unet.engines import choose_device
 from napari_unet.library import Card
@@ -18,6 +18,7 @@ from napari_unet.patches import Example, hold_out, prepare
 from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import Array
 from napari_unet.training.loop import train, untrained
+from napari_unet.training.settling import Pair, object_areas, settle, typical_diameter
 
 
 def find_recipe(name: str) -> Recipe:
@@ -34,7 +35,10 @@ def find_recipe(name: str) -> Recipe:
 
 
 def start_from(
-    model: str | Path | None, recipe: str = "standard", channels: int = 1, seed: int = 0
+    model: str | Path | None,
+    recipe: str = "standard",
+    channels: int | None = None,
+    seed: int = 0,
 ) -> Checkpoint:
     """Return what a training starts from.
 
@@ -44,31 +48,26 @@ def start_from(
         Name or path of a trained model; None: the recipe's network with random weights.
     recipe : str
         Name of the recipe.
-    channels : int
-        Channels of the images, for a new network.
+    channels : int or None
+        Channels of the images; a model that takes another number of them gets new first kernels,
+        and keeps the rest. None: those of the model, or one.
     seed : int
-        Of its weights.
+        Of random weights.
     """
     if model is not None:
-        return Checkpoint.load(model)
+        loaded = Checkpoint.load(model)
+        if channels is None or channels == loaded.card.network.in_channels:
+            return loaded
+        return rehead(loaded, channels, loaded.card.target, seed)
     chosen = find_recipe(recipe)
-    network = replace(chosen.network, in_channels=channels)
-    return untrained(Card(network, chosen.target, Preprocessing(channels=channels)), seed)
-
-
-def object_areas(examples: Sequence[Example]) -> NDArray[np.intp]:
-    """Return the area of each annotated object, in pixels."""
-    areas = [np.unique(e.labels[e.labels > 0], return_counts=True)[1] for e in examples]
-    return np.concatenate([np.zeros(0, np.intp), *areas])
+    network = replace(chosen.network, in_channels=channels or 1)
+    card = Card(network, chosen.target, Preprocessing(channels=network.in_channels))
+    return untrained(card, seed)
 
 
 def median_diameter(examples: Sequence[Example]) -> float | None:
     """Return the median diameter, in pixels, of disks with the areas of the annotated objects."""
-    return _median_diameter(object_areas(examples))
-
-
-def _median_diameter(areas: NDArray[np.intp]) -> float | None:
-    return round(float(np.median(np.sqrt(4 * areas / np.pi))), 1) if areas.size else None
+    return typical_diameter([e.labels for e in examples])
 
 
 def common_pixel_size(examples: Sequence[Example]) -> float | None:
@@ -102,14 +101,14 @@ def describe_data(
         If no object is annotated.
     """
     examples = [e for group in groups for e in group]
-    areas = object_areas(examples)
-    diameter = _median_diameter(areas)
+    diameter = median_diameter(examples)
     if diameter is None:
         raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
     card = start.card
     pixel_size = common_pixel_size(examples)
     scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
-    data = f"{len(groups)} annotated images, {areas.size} objects"
+    objects = sum(object_areas(e.labels).size for e in examples)
+    data = f"{len(groups)} annotated images, {objects} objects"
     provenance: dict[str, Any] = {"data": data, "licence": "that of your images"}
     if command:
         provenance["command"] = command
@@ -119,47 +118,57 @@ def describe_data(
     return replace(start, card=replace(card, preprocessing=scale, provenance=provenance))
 
 
-def groups_from_arrays(
-    images: Sequence[Array],
-    labels: Sequence[Array],
-    start: Checkpoint,
-    config: TrainConfig,
-    axes: str | None = None,
-    channel: tuple[int, ...] | None = None,
-    pixel_size: float | None = None,
-) -> list[list[Example]]:
-    """Prepare annotated images for a network, a group of examples each.
+def prepare_pair(pair: Pair, number: int, start: Checkpoint, config: TrainConfig) -> list[Example]:
+    """Turn an annotated image into examples for a network, one a plane.
 
     Raises
     ------
     ValueError
-        If images and labels are not as many, or a pair does not fit.
+        If image and labels do not fit; the message names the image.
     """
-    if len(images) != len(labels):
-        raise ValueError(
-            f"There are {len(images)} images and {len(labels)} label images: give one for each."
-        )
-    card = start.card
-    return [
-        prepare(
-            image,
-            annotation,
-            card.preprocessing,
-            card.target,
+    try:
+        return prepare(
+            pair.image,
+            pair.labels,
+            start.card.preprocessing,
+            start.card.target,
             w0=config.w0,
             sigma=config.sigma,
             balance=config.balance,
-            axes=axes,
-            channel=channel,
-            pixel_size=pixel_size,
+            axes=pair.axes,
+            channel=pair.channel,
+            pixel_size=pair.pixel_size,
+            number=number,
         )
-        for image, annotation in zip(images, labels, strict=True)
-    ]
+    except ValueError as error:
+        raise ValueError(f"{pair.name}: {error}" if pair.name else str(error)) from error
+
+
+def prepare_pairs(
+    pairs: Sequence[Pair], start: Checkpoint, config: TrainConfig, command: str = ""
+) -> tuple[list[list[Example]], Checkpoint]:
+    """Settle how a network is to see annotated images, and prepare them for it.
+
+    Returns
+    -------
+    groups : list of list of Example
+        The examples of each image.
+    start : Checkpoint
+        The network, its card saying what it is about to be trained on.
+
+    Raises
+    ------
+    ValueError
+        If a pair does not fit, or no object is annotated.
+    """
+    start = settle(start, pairs, config)
+    groups = [prepare_pair(pair, number, start, config) for number, pair in enumerate(pairs)]
+    return groups, describe_data(start, groups, command)
 
 
 def fit(
     images: Sequence[Array],
-    labels: Sequence[Array],
+    labels: Sequence[NDArray[np.integer[Any]]],
     output: str | Path | None = None,
     *,
     start: str | Path | None = None,
@@ -182,7 +191,7 @@ def fit(
         File of the best checkpoint, ending in ``.safetensors``; None: only returned.
     start : str, Path or None
         Name or path of a model to start from; None: random weights.
-    recipe : {"standard", "paper"}
+    recipe : {"standard", "paper", "few-shot"}
         Network (when starting anew) and settings to start from.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to train.
@@ -204,13 +213,18 @@ def fit(
         If there is no such model, an option is impossible, or images and labels do not fit.
     """
     config = replace(find_recipe(recipe).training, **options)
-    channels = 1 if channel is None else len(channel)
-    checkpoint = start_from(start, recipe, channels, config.seed)
-    groups = groups_from_arrays(images, labels, checkpoint, config, axes, channel, pixel_size)
-    checkpoint = describe_data(checkpoint, groups)
+    if len(images) != len(labels):
+        raise ValueError(
+            f"There are {len(images)} images and {len(labels)} label images: give one for each."
+        )
+    channels = None if channel is None else len(channel)
+    pairs = [
+        Pair(image, annotation, axes, channel, pixel_size)
+        for image, annotation in zip(images, labels, strict=True)
+    ]
+    begin = start_from(start, recipe, channels, config.seed)
+    groups, begin = prepare_pairs(pairs, begin, config)
     training, validation = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
     path = None if output is None else Path(output)
-    steps = train(
-        training, validation, checkpoint, config, device=choose_device(device), output=path
-    )
+    steps = train(training, validation, begin, config, device=choose_device(device), output=path)
     return run_to_end(steps)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,10 +16,14 @@ from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
 from napari_unet.instances import label_scores, object_evidence
-from napari_unet.metrics import iou, match
+from napari_unet.metrics import Matching, found, iou, match
 from napari_unet.model import UNet, crop_to
 from napari_unet.patches import Example
 from napari_unet.prediction import predict_scores, run_to_end
+
+TILE = 512
+"""Pixels a side that are predicted at a time on the CPU, in a second or so: then a stop is heard.
+(Chosen by the clock, tiles would differ from run to run, and so would the last digit of scores.)"""
 
 
 def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
@@ -50,36 +55,97 @@ def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
     return loss
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """How well a network does on one held-out example, over the pixels that are annotated.
+
+    Parameters
+    ----------
+    loss : float
+        Cross-entropy times weights.
+    iou : float
+        Of the foregrounds.
+    matching : Matching
+        Of the objects, at an IoU of 0.5.
+    found : bool array
+        Whether each annotated object has a partner.
+    labels : int32 array, shape (Y, X)
+        The objects that the network finds.
+    """
+
+    loss: float
+    iou: float
+    matching: Matching
+    found: NDArray[np.bool_]
+    labels: NDArray[np.int32]
+
+
+def judge(
+    network: UNet, target: Target, examples: Sequence[Example], device: torch.device
+) -> Generator[float, bool | None, list[Judgement]]:
+    """Let a network segment held-out examples whole, by the tiles that users get.
+
+    Yields
+    ------
+    float
+        After each tile, the share of the examples that is done. Send True to stop.
+
+    Returns
+    -------
+    list of Judgement
+        One an example; after a stop, of those that were done.
+    """
+    # A copy: short of memory, an engine takes its network to the CPU for good.
+    engine = TorchEngine(deepcopy(network), network.config, target, device, precision="float32")
+    tile = TILE if device.type == "cpu" else None
+    judgements: list[Judgement] = []
+    for done, example in enumerate(examples):
+        tiles = predict_scores(engine, example.image, tile)
+        stop: bool | None = None
+        while not stop:
+            try:
+                part = next(tiles)
+            except StopIteration as end:
+                judgements.append(judgement(end.value, example, target))
+                break
+            stop = yield (done + part.share) / len(examples)
+        if stop:
+            break
+    return judgements
+
+
+def judgement(scores: NDArray[np.float32], example: Example, target: Target) -> Judgement:
+    """Judge the scores (K, Y, X) of an example."""
+    chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
+    entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
+    labels = label_scores(*object_evidence(scores, target), min_size=0)
+    return Judgement(
+        float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
+        iou(labels, example.labels),
+        match(labels, example.labels, 0.5),
+        found(labels, example.labels, 0.5),
+        labels,
+    )
+
+
 def validate(
     network: UNet, target: Target, examples: Sequence[Example], device: torch.device
 ) -> dict[str, float]:
-    """Score a network on held-out examples, predicted whole by the tiles that users get.
+    """Score a network on held-out examples; see :func:`summarise`."""
+    return summarise(run_to_end(judge(network, target, examples, device)))
+
+
+def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
+    """Return the scores of a validation.
 
     Returns
     -------
     dict
-        "loss" (cross-entropy times weights), "iou" (of the foreground) and "ap50" (average
-        precision of objects at IoU 0.5), over annotated pixels; means over the examples, so that
-        one large image does not outvote the others.
+        "loss", "iou" and "ap50" (average precision of objects at IoU 0.5); means over the examples,
+        so that one large image does not outvote the others.
     """
-    # A copy: short of memory, an engine takes its network to the CPU for good.
-    engine = TorchEngine(deepcopy(network), network.config, target, device, precision="float32")
-    rows = [_score(run_to_end(predict_scores(engine, e.image)), e, target) for e in examples]
-    means = np.mean(rows, axis=0)
-    return dict(zip(("loss", "iou", "ap50"), means.tolist(), strict=True))
-
-
-def _score(
-    scores: NDArray[np.float32], example: Example, target: Target
-) -> tuple[float, float, float]:
-    chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
-    entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
-    labels = label_scores(*object_evidence(scores, target), min_size=0)
-    return (
-        float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
-        iou(labels, example.labels),
-        match(labels, example.labels, 0.5).ap,
-    )
+    rows = [(j.loss, j.iou, j.matching.ap) for j in judgements]
+    return dict(zip(("loss", "iou", "ap50"), np.mean(rows, axis=0).tolist(), strict=True))
 
 
 def merit(scores: dict[str, float]) -> float:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_unet import __version__
 from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tensors
@@ -29,6 +30,21 @@ MOMENTUM = 0.99
 """Of SGD: "a large number of the previously seen training samples determine the update"
 (Ronneberger et al., 2015, section 3)."""
 STATE = "napari_unet_run"
+NORM_MOMENTUM = 0.1
+"""Weight of a pass in the running batch statistics, as torch has it."""
+STEADY = 4
+"""Patches from which on a pass has that weight."""
+COUNTERS = (
+    "bfloat16",
+    "together",
+    "patch",
+    "rate",
+    "divergences",
+    "iteration",
+    "seconds",
+    "best",
+    "stale",
+)
 
 
 @dataclass
@@ -40,9 +56,18 @@ class Run:
     optimizer: torch.optim.Optimizer
     bfloat16: bool = False
     """Measured at the start, once: a resumed run must not round otherwise."""
+    together: int = 1
+    """Patches that pass through the network at a time; less than a batch where memory is short."""
+    patch: int = 0
+    """Side of a patch in pixels; less than the config's where memory is short."""
+    rate: float = 1.0
+    """Factor of the learning rate; less after a divergence."""
+    divergences: int = 0
     iteration: int = 0
     seconds: float = 0.0
     best: float = -1.0
+    stale: int = 0
+    """Validations since the best."""
 
     @classmethod
     def begin(cls, checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> Run:
@@ -50,7 +75,41 @@ class Run:
         network = checkpoint.build().to(device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         bfloat16 = prefers_bfloat16(device)
-        return cls(network, deepcopy(network), _optimizer(network, config), bfloat16)
+        optimizer = _optimizer(network, config)
+        run = cls(network, deepcopy(network), optimizer, bfloat16, patch=config.patch)
+        run.pass_together(config.batch)
+        return run
+
+    def pass_together(self, count: int) -> None:
+        """Let so many patches pass through the network at a time.
+
+        Few patches say little of the batch statistics, so that each pass then counts less in their
+        running mean: over a while they are as steady as with four patches.
+        """
+        self.together = count
+        for module in self.network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = NORM_MOMENTUM * min(1.0, count / STEADY)
+
+    def to(self, device: torch.device) -> None:
+        """Move everything to another device."""
+        self.network.to(device)
+        self.averaged.to(device)
+        for state in self.optimizer.state.values():
+            for key, value in state.items():
+                if isinstance(value, Tensor) and value.ndim:  # AdamW counts steps on the CPU
+                    state[key] = value.to(device)
+
+    @property
+    def counters(self) -> dict[str, Any]:
+        """What resuming needs beside the tensors."""
+        return {name: getattr(self, name) for name in COUNTERS}
+
+    def count_from(self, counters: Mapping[str, Any]) -> None:
+        """Put counters back."""
+        for name in COUNTERS:
+            setattr(self, name, counters[name])
+        self.pass_together(self.together)
 
     def prepare(self, rate: float) -> None:
         """Make ready for the gradients of a step."""
@@ -162,14 +221,7 @@ class Files:
 
     def save_state(self, run: Run, config: TrainConfig, data: str) -> None:
         """Write what resuming needs, whole or not at all."""
-        state = {
-            "config": asdict(config),
-            "data": data,
-            "bfloat16": run.bfloat16,
-            "iteration": run.iteration,
-            "seconds": run.seconds,
-            "best": run.best,
-        }
+        state = {"config": asdict(config), "data": data, "run": run.counters}
         write_tensors(self.state, run.tensors(), {STATE: json.dumps(state)})
 
     def restore(self, run: Run, config: TrainConfig, data: str) -> Checkpoint:
@@ -186,6 +238,10 @@ class Files:
                 f"{self.state} is not the state of a training: start anew under another name."
             )
         state = json.loads(metadata[STATE])
+        if "run" not in state:
+            raise ValueError(
+                f"{self.state} was begun by an older napari-unet: start anew under another name."
+            )
         changed = [k for k, v in asdict(config).items() if state["config"].get(k) != v]
         if changed:
             raise ValueError(
@@ -198,8 +254,7 @@ class Files:
                 " or start anew under another name."
             )
         run.restore(tensors)
-        run.iteration, run.seconds = state["iteration"], state["seconds"]
-        run.best, run.bfloat16 = state["best"], state["bfloat16"]
+        run.count_from(state["run"])
         # Before the first validation there is no best yet.
         return Checkpoint.load(self.best if self.best.exists() else self.last)
 

@@ -1,0 +1,119 @@
+"""What a fine-tuning will take, measured by a few of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from math import ceil
+
+from napari_unet.engines import choose_device
+from napari_unet.prediction import run_to_end
+from napari_unet.training.scoring import judge
+from napari_unet.training.session import Session
+from napari_unet.training.tuning import PREVIEW_EVERY, Lesson, Task, prepare_task
+
+TIMED = 2
+"""Steps whose time is taken, after one that warms up."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a fine-tuning will take.
+
+    Parameters
+    ----------
+    seconds : float
+        In all, at most.
+    step_seconds : float
+        A step.
+    device : str
+        Where: "cpu", "cuda" or "mps".
+    images, objects, held_out : int
+        Annotated images, their objects, and those of them that are held out to judge by.
+    zoom : float
+        Network pixels per image pixel.
+    """
+
+    seconds: float
+    step_seconds: float
+    device: str
+    images: int
+    objects: int
+    held_out: int
+    zoom: float
+
+    def sentence(self) -> str:
+        """Say it to whoever is about to press the button."""
+        there = "this CPU" if self.device == "cpu" else "this GPU"
+        images = f"{self.images} image{'s' * (self.images != 1)}"
+        objects = f"{self.objects} object{'s' * (self.objects != 1)}"
+        return (
+            f"About {_in_words(self.seconds)} on {there}. {images}, {objects}; {self.held_out} of"
+            " them are held out to judge by."
+        )
+
+
+def estimate(task: Task) -> Generator[None, bool | None, Estimate | None]:
+    """Measure what a fine-tuning will take, by a few of its steps; nothing is kept or written.
+
+    Returns
+    -------
+    Estimate or None
+        None after a stop.
+
+    Raises
+    ------
+    ValueError, OutOfMemory
+        As :func:`fine_tune`.
+    """
+    device = choose_device(task.device)
+    steps = prepare_task(replace(task, resume=False))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            lesson: Lesson = end.value
+            break
+        if (yield):
+            return None
+    config = task.config
+    session = Session(lesson.training, lesson.held_out, lesson.start, config, device, None)
+    seconds = []
+    for _ in range(1 + TIMED):
+        seconds.append(_timed(lambda: session.learn(0.0)))
+        if (yield):
+            return None
+    step = min(seconds[1:])
+    sample = lesson.part_to_show
+    network, target = session.run.averaged, session.card.target
+    looked = _timed(lambda: run_to_end(judge(network, target, [sample], session.device)))
+    validation = looked * sum(e.labels.size for e in lesson.held_out) / sample.labels.size
+    steps_taken = config.iterations
+    times = ceil(steps_taken / config.validate_every)
+    total = steps_taken * (step + looked * step / PREVIEW_EVERY) + (times + 1) * validation
+    held = sum(e.objects for e in lesson.held_out)
+    return Estimate(
+        total if config.minutes is None else 60 * config.minutes,
+        step,
+        session.device.type,
+        lesson.images,
+        held + sum(e.objects for e in lesson.training),
+        held,
+        lesson.start.card.preprocessing.zoom,
+    )
+
+
+def _timed(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 60:
+        return f"{max(round(seconds, -1), 10):.0f} seconds"
+    minutes = round(seconds / 60)
+    return (
+        f"{minutes} minute{'s' * (minutes != 1)}" if minutes < 90 else f"{minutes / 60:.1f} hours"
+    )

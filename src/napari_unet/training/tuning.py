@@ -1,0 +1,276 @@
+"""Fine-tuning for those who watch: what it will take, how it goes, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import TrainConfig, TrainProgress
+from napari_unet.engines import choose_device, used_memory
+from napari_unet.model import UNet
+from napari_unet.patches import Example, hold_out, limited, richest
+from napari_unet.prediction import run_to_end
+from napari_unet.training.comparison import Comparison, Overlay, compare
+from napari_unet.training.fitting import describe_data, prepare_pair, start_from
+from napari_unet.training.loop import follow
+from napari_unet.training.scoring import Judgement, judge
+from napari_unet.training.session import Session
+from napari_unet.training.settling import Pair, settle
+from napari_unet.training.state import Files
+
+PREVIEW_EVERY = 5.0
+"""Seconds between looks at what the network finds by now."""
+PREVIEW = 256
+"""Pixels a side of the region that is looked at, at most."""
+HELD_OUT_PIXELS = 2**20
+"""Pixels that are held out at most: a validation then takes seconds on a CPU."""
+T = TypeVar("T")
+
+
+class Stage(StrEnum):
+    """What a fine-tuning is at."""
+
+    PREPARING = "Preparing"
+    MEASURING = "Measuring the start model"
+    TRAINING = "Training"
+    COMPARING = "Comparing with before"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to fine-tune, on what.
+
+    Parameters
+    ----------
+    pairs : tuple of Pair
+        The annotated images.
+    start : str or None
+        Name or path of the model to start from; None: a new network.
+    output : Path
+        File of the new model; see :func:`napari_unet.training.train`.
+    config : TrainConfig
+        How.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where.
+    resume : bool
+        Go on with the run that `output` is of.
+    """
+
+    pairs: tuple[Pair, ...]
+    start: str | None
+    output: Path
+    config: TrainConfig
+    device: str = "auto"
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class TuneProgress:
+    """State of a fine-tuning, as :func:`fine_tune` yields it.
+
+    Parameters
+    ----------
+    stage : Stage
+        What it is at.
+    progress : TrainProgress or None
+        The last step, while training.
+    share : float
+        Of the budget that is used, in [0, 1].
+    seconds_left : float or None
+        How long it will take yet, at most, if that is known.
+    memory : int or None
+        Bytes in use: by torch on a GPU, by the whole process on a CPU.
+    device : str
+        Where it runs now.
+    message : str
+        What the user should be told, if anything.
+    preview : Overlay or None
+        What the network finds by now in a held-out region, every few seconds.
+    """
+
+    stage: Stage
+    progress: TrainProgress | None = None
+    share: float = 0.0
+    seconds_left: float | None = None
+    memory: int | None = None
+    device: str = ""
+    message: str = ""
+    preview: Overlay | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What came of a fine-tuning.
+
+    Parameters
+    ----------
+    path : Path
+        The new model.
+    stopped : bool
+        Whether a stop ended it; it can be resumed.
+    comparison : Comparison or None
+        Before and after; None if a stop came before anything was validated.
+    """
+
+    path: Path
+    stopped: bool
+    comparison: Comparison | None
+
+
+Steps = Generator[TuneProgress, bool | None, T]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A task, its images prepared."""
+
+    start: Checkpoint
+    training: list[Example]
+    held_out: list[Example]
+    images: int
+
+    @property
+    def part_to_show(self) -> Example:
+        """The region that is looked at again and again: of what is held out, the richest part."""
+        return richest(max(self.held_out, key=lambda e: e.objects), PREVIEW)
+
+
+def fine_tune(task: Task) -> Steps[Tuned | None]:
+    """Fine-tune a network on annotated images, and compare it with the one before.
+
+    Yields
+    ------
+    TuneProgress
+        At least every step. Send True to stop: the best network until then is kept.
+
+    Returns
+    -------
+    Tuned or None
+        None if a stop came before there was a network to keep.
+
+    Raises
+    ------
+    ValueError, OSError, OutOfMemory
+        As :func:`napari_unet.training.train`, and if image and annotation do not fit.
+    """
+    device = choose_device(task.device)
+    Files(task.output).check(task.resume)  # before images are prepared
+    lesson = yield from prepare_task(task)
+    if lesson is None:
+        return None
+    session = Session(
+        lesson.training, lesson.held_out, lesson.start, task.config, device, task.output
+    )
+    watch = _Watch(session, lesson)
+    before: list[Judgement] = []
+    if task.resume and task.start is not None:
+        before = (yield from watch.judged(_start_of(task, lesson).build())) or []
+    steps = follow(session, task.resume)
+    stop: bool | None = None
+    while True:
+        try:
+            progress = steps.send(stop)
+        except StopIteration:
+            break
+        if progress.iteration == 0 and progress.validation:
+            before = session.judgements
+        stop = yield watch.look(progress)
+    after = session.judgements
+    if not after and session.run.best >= 0 and not stop:
+        after = (yield from watch.judged(session.best.build())) or []
+    comparison = None
+    if after:
+        is_new = not (before and session.best is lesson.start) and after is not before
+        comparison = compare(lesson.held_out, before, after, is_new)
+    return Tuned(task.output, bool(stop), comparison)
+
+
+class _Watch:
+    """Looks at a session from outside: time left, memory, and what its network finds."""
+
+    def __init__(self, session: Session, lesson: Lesson) -> None:
+        self._session = session
+        self._held_out = lesson.held_out
+        self._shown = lesson.part_to_show
+        self._looked = 0.0
+        self._began: tuple[float, float] | None = None
+
+    def look(self, progress: TrainProgress) -> TuneProgress:
+        """Say how it goes, with a preview if it is time for one."""
+        session = self._session
+        preview = None
+        if time.monotonic() - self._looked > PREVIEW_EVERY:
+            preview = self._preview()
+            self._looked = time.monotonic()
+        return TuneProgress(
+            Stage.TRAINING if progress.iteration else Stage.MEASURING,
+            progress,
+            progress.fraction,
+            self._left(progress.fraction),
+            used_memory(session.device),
+            session.device.type,
+            progress.message,
+            preview,
+        )
+
+    def judged(self, network: UNet) -> Steps[list[Judgement] | None]:
+        """Let a network find the held-out objects; None after a stop."""
+        session = self._session
+        steps = judge(network, session.card.target, self._held_out, session.device)
+        while True:
+            try:
+                share = next(steps)
+            except StopIteration as end:
+                judgements: list[Judgement] = end.value
+                return judgements
+            if (yield TuneProgress(Stage.COMPARING, share=share, device=session.device.type)):
+                return None
+
+    def _preview(self) -> Overlay:
+        session = self._session
+        steps = judge(session.run.averaged, session.card.target, [self._shown], session.device)
+        return Overlay.of(self._shown, run_to_end(steps)[0].labels, "preview")
+
+    def _left(self, fraction: float) -> float | None:
+        """Return how long the rest takes, by how long what was done since the start took."""
+        now = time.monotonic()
+        if self._began is None or fraction <= self._began[1]:
+            self._began = self._began or (now, fraction)
+            return None
+        began, first = self._began
+        return (now - began) * (1 - fraction) / (fraction - first)
+
+
+def prepare_task(task: Task) -> Steps[Lesson | None]:
+    """Prepare the images of a task, one after the other; None after a stop."""
+    pairs, config = task.pairs, task.config
+    yield TuneProgress(Stage.PREPARING)
+    if task.resume:
+        # What was settled at the start of the run, not what would be settled now.
+        start = Checkpoint.load(Files(task.output).last)
+    else:
+        channels = {len(pair.channel) for pair in pairs if pair.channel is not None}
+        begin = start_from(task.start, "few-shot", max(channels, default=None), config.seed)
+        start = settle(begin, pairs, config)
+    groups = []
+    for number, pair in enumerate(pairs):
+        groups.append(prepare_pair(pair, number, start, config))
+        if (yield TuneProgress(Stage.PREPARING, share=(number + 1) / len(pairs))):
+            return None
+    if not task.resume:
+        start = describe_data(start, groups)
+    random = np.random.default_rng(config.seed)
+    training, held_out = hold_out(groups, config.val_fraction, random)
+    return Lesson(start, training, limited(held_out, HELD_OUT_PIXELS), len(pairs))
+
+
+def _start_of(task: Task, lesson: Lesson) -> Checkpoint:
+    """Return the network that a resumed run once started from."""
+    return start_from(task.start, "few-shot", lesson.start.card.network.in_channels)

@@ -1,0 +1,275 @@
+"""Fine-tuning to be watched: what it sees, what it says, and before and after."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import Preprocessing, SegmentConfig, TrainConfig
+from napari_unet.metrics import Matching
+from napari_unet.patches import Example, Origin, limited, prepare
+from napari_unet.prediction import run_to_end
+from napari_unet.segmentation import load_engine, segment_steps
+from napari_unet.training import (
+    Comparison,
+    Estimate,
+    Files,
+    Overlay,
+    Pair,
+    Stage,
+    Task,
+    estimate,
+    fine_tune,
+    training_zoom,
+    typical_diameter,
+    untrained,
+)
+from napari_unet.training.comparison import compare, gain_interval
+from napari_unet.training.scoring import Judgement
+from napari_unet.training.settling import settle
+from test_training import CARD, CONFIG, NETWORK, TARGET, disks
+
+QUICK = replace(CONFIG, validate_every=2)
+
+
+def pairs(count: int = 3, enlarged: int = 1) -> tuple[Pair, ...]:
+    """Annotated disks, 12 pixels across or a multiple of it."""
+    drawn = [disks(seed) for seed in range(count)]
+    grow = np.ones((enlarged, enlarged), int)
+    return tuple(
+        Pair(np.kron(image, grow), np.kron(labels, grow), name=f"image {number}")
+        for number, (image, labels) in enumerate(drawn)
+    )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> str:
+    """A model that has learnt something, as its card says: objects of 12 pixels."""
+    card = replace(CARD, provenance={"training": {}, "name": "old"})
+    return str(untrained(card).save(tmp_path / "start.safetensors"))
+
+
+def task(tmp_path: Path, start: str | None, config: TrainConfig = QUICK, **changed) -> Task:
+    fields = {"pairs": pairs(), "device": "cpu"} | changed
+    return Task(fields.pop("pairs"), start, tmp_path / "new.safetensors", config, **fields)
+
+
+def follow(steps):
+    seen = []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as end:
+            return seen, end.value
+
+
+def test_it_prepares_measures_trains_and_compares(tmp_path: Path, start: str):
+    seen, tuned = follow(fine_tune(task(tmp_path, start)))
+    stages = list(dict.fromkeys(p.stage for p in seen))
+    assert stages == [Stage.PREPARING, Stage.MEASURING, Stage.TRAINING]
+    assert [p.progress.iteration for p in seen if p.progress] == [0, 1, 2, 3, 4, 5, 6]
+    assert all(p.memory > 0 and p.device == "cpu" for p in seen if p.progress)
+    assert seen[-1].share == 1
+    assert not tuned.stopped
+    assert Checkpoint.load(tuned.path).card.provenance["data"] == "3 annotated images, 27 objects"
+    comparison = tuned.comparison
+    assert comparison.objects == 9
+    assert {o.kind for o in comparison.overlays} == {"before", "after"}
+    assert all(o.labels.shape == (64, 64) for o in comparison.overlays)
+
+
+def test_a_new_network_has_no_before(tmp_path: Path):
+    _, tuned = follow(fine_tune(task(tmp_path, None)))
+    assert tuned.comparison.before is None
+    assert {o.kind for o in tuned.comparison.overlays} == {"after"}
+    assert "too few to tell how good it is" in tuned.comparison.sentence()
+
+
+def test_the_first_preview_comes_at_once_and_lies_on_its_image(tmp_path: Path, start: str):
+    seen, _ = follow(fine_tune(task(tmp_path, start)))
+    previews = [p.preview for p in seen if p.preview]
+    assert previews
+    assert seen.index(next(p for p in seen if p.preview)) <= 5
+    assert (previews[0].row, previews[0].column, previews[0].zoom) == (0, 0, 1)
+
+
+def test_a_stop_keeps_the_best_and_resume_goes_on_exactly(tmp_path: Path, start: str):
+    whole = tmp_path / "whole" / "new.safetensors"
+    follow(fine_tune(replace(task(tmp_path, start), output=whole)))
+    steps = fine_tune(task(tmp_path, start))
+    while (progress := next(steps)).progress is None or progress.progress.iteration < 3:
+        pass
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    assert end.value.value.stopped
+    assert end.value.value.comparison.before is not None
+    assert Checkpoint.load(tmp_path / "new.safetensors").card.network == NETWORK
+    seen, tuned = follow(fine_tune(task(tmp_path, start, resume=True)))
+    assert [p.progress.iteration for p in seen if p.progress] == [4, 5, 6]
+    assert not tuned.stopped
+    assert tuned.comparison.before is not None
+    a, b = (Checkpoint.load(Files(p).last).weights for p in (whole, tuned.path))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_resume_after_the_annotation_changed_is_refused(tmp_path: Path, start: str):
+    follow(fine_tune(task(tmp_path, start)))
+    changed = [replace(pairs()[0], labels=disks(9)[1]), *pairs()[1:]]
+    with pytest.raises(ValueError, match="other images or annotations"):
+        follow(fine_tune(task(tmp_path, start, pairs=tuple(changed), resume=True)))
+
+
+def test_a_pair_that_does_not_fit_is_named_and_nothing_is_written(tmp_path: Path):
+    wrong = replace(pairs()[1], labels=np.zeros((3, 3), int))
+    with pytest.raises(ValueError, match="image 1: The labels' shape"):
+        follow(fine_tune(task(tmp_path, None, pairs=(pairs()[0], wrong))))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_that_name_is_not_written_over(tmp_path: Path, start: str):
+    (tmp_path / "new.safetensors").write_bytes(b"precious")
+    with pytest.raises(ValueError, match="exists already"):
+        next(fine_tune(task(tmp_path, start)))
+
+
+def test_objects_are_shown_at_the_size_that_the_start_knows(tmp_path: Path, start: str):
+    large = task(tmp_path, start, pairs=pairs(enlarged=3))
+    _, tuned = follow(fine_tune(large))
+    card = Checkpoint.load(tuned.path).card
+    assert card.preprocessing.zoom == pytest.approx(1 / 3, rel=0.1)
+    assert card.preprocessing.diameter == pytest.approx(12, rel=0.1)
+    assert card.preprocessing.expected_diameter() == pytest.approx(36, rel=0.1)
+    overlay = tuned.comparison.overlays[0]
+    assert overlay.labels.shape == pytest.approx((64, 64), rel=0.1)
+    assert overlay.zoom == card.preprocessing.zoom
+    # Segmenting such an image needs nothing typed: it is seen as in training.
+    engine, card = load_engine(SegmentConfig(model=str(tuned.path), device="cpu"))
+    image = large.pairs[0].image
+    found = run_to_end(segment_steps(image, engine, card, SegmentConfig(), keep_scores=True))
+    assert found.scores[0].shape[1:] == overlay.labels.shape
+    assert found.labels.shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("known", "zoom", "diameter", "trained", "expected"),
+    [
+        (20.0, 1.0, 50.0, True, 0.4),
+        (20.0, 1.0, 22.0, True, 1.0),  # augmentation covers it
+        (20.0, 0.5, 42.0, True, 0.5),  # images as those it was tuned on
+        (20.0, 0.5, 20.0, True, 1.0),
+        (None, 1.0, 50.0, True, 1.0),
+        (None, 1.0, 64.0, False, 0.5),
+        (None, 1.0, 12.0, False, 1.0),
+        (20.0, 0.7, None, True, 0.7),
+    ],
+)
+def test_training_zoom(known, zoom, diameter, trained, expected):
+    rule = Preprocessing(diameter=known, zoom=zoom)
+    assert training_zoom(rule, diameter, trained) == pytest.approx(expected)
+
+
+def test_typical_diameter_counts_objects_plane_by_plane():
+    labels = np.zeros((2, 20, 20), int)
+    labels[0, :4, :4] = labels[1, :4, :4] = 1  # one number, two planes
+    labels[1, 10:20, 10:20] = 2
+    assert typical_diameter([labels, -labels]) == pytest.approx(2 * 4 / np.pi**0.5, abs=0.1)
+    assert typical_diameter([np.full((3, 3), -1)]) is None
+
+
+def test_a_background_that_is_neither_dark_nor_bright_is_never_inverted():
+    image, labels = disks()
+    gray = image + np.linspace(0, 60, 64)
+    gray[:6] = 300
+    gray[6:9] = -100
+    rules = []
+    for shown in (image, gray, 255 - image):
+        start = untrained(replace(CARD, preprocessing=Preprocessing()))
+        rules.append(settle(start, [Pair(shown, labels)], TrainConfig()).card.preprocessing)
+    assert [rule.invert_bright for rule in rules] == [True, False, True]
+
+
+def test_the_estimate_writes_nothing_and_says_where(tmp_path: Path, start: str):
+    steps = estimate(task(tmp_path, start, pairs=pairs(enlarged=2)))
+    found: Estimate = run_to_end(steps)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["start.safetensors"]
+    assert found.step_seconds > 0
+    assert found.seconds > 6 * found.step_seconds
+    assert (found.images, found.objects, found.held_out) == (3, 27, 9)
+    assert found.zoom == pytest.approx(0.5, rel=0.1)
+    sentence = replace(found, seconds=350).sentence()
+    assert sentence.startswith("About 6 minutes on this CPU. 3 images, 27 objects; 9 of them")
+
+
+def test_what_is_held_out_is_limited_to_the_richest_part():
+    labels = np.zeros((100, 100), np.int32)
+    labels[80:90, 80:90] = 1
+    labels[5:8, 5:8] = 2
+    image = labels.astype(float)
+    (example,) = prepare(image, labels, Preprocessing(), TARGET)
+    (part,) = limited([example], 40 * 40)
+    assert part.labels.shape == (40, 40)
+    assert (part.labels == 1).sum() == 100
+    assert (part.origin.row, part.origin.column) == (60, 60)
+    small = example.part((slice(0, 10), slice(0, 10)))
+    assert [e.origin for e in limited([small, small], 150)] == [small.origin]
+
+
+def test_an_overlay_knows_where_it_is():
+    (example,) = prepare(*disks(), Preprocessing(zoom=0.5), TARGET, number=4)
+    part = example.part((slice(8, 20), slice(4, 20)))
+    assert part.origin == Origin(4, 0, 8, 4, 0.5)
+    overlay = Overlay.of(part, part.labels, "after")
+    assert (overlay.pair, overlay.row, overlay.column, overlay.zoom) == (4, 16, 8, 0.5)
+
+
+def judged(found: list[bool], invented: int = 0, iou: float = 0.5) -> Judgement:
+    hits = np.array(found)
+    tp = int(hits.sum())
+    matching = Matching(0.5, tp, invented, hits.size - tp)
+    return Judgement(0.0, iou, matching, hits, np.zeros((4, 4), np.int32))
+
+
+@pytest.fixture
+def region() -> list[Example]:
+    return prepare(*disks(), CARD.preprocessing, TARGET)
+
+
+def test_interval_of_the_gain_is_that_of_a_paired_bootstrap(rng: np.random.Generator):
+    then, now = rng.random(60) < 0.4, rng.random(60) < 0.8
+    low, high = gain_interval([judged(then, 5)], [judged(now, 10)])
+    gains = []
+    for _ in range(4000):
+        pick = rng.integers(0, 60, 60)
+        gains.append(
+            now[pick].sum() / (60 + rng.poisson(10)) - then[pick].sum() / (60 + rng.poisson(5))
+        )
+    assert (low, high) == pytest.approx(np.percentile(gains, (2.5, 97.5)).tolist(), abs=0.02)
+
+
+def test_networks_that_find_the_same_differ_in_what_they_invent_only():
+    same = [True, False] * 20
+    assert gain_interval([judged(same)], [judged(same)]) == (0, 0)
+    low, high = gain_interval([judged(same, 40)], [judged(same, 0)])
+    assert 0 < low < high
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (judged([False] * 30), judged([True] * 30), "30 held-out objects: better. Before: AP@0.5"),
+        (judged([True] * 30), judged([False] * 30), ": worse."),
+        (judged([True, False] * 15), judged([False, True] * 15), ": no clear difference."),
+        (judged([False] * 5), judged([True] * 5), "5 held-out objects: too few to tell."),
+    ],
+)
+def test_the_verdict(region, before, after, said):
+    assert said in compare(region, [before], [after]).sentence()
+
+
+def test_nothing_better_is_said(region):
+    same = [judged([True] * 30)]
+    comparison: Comparison = compare(region, same, same, is_new=False)
+    assert comparison.sentence().startswith("Nothing better than the start model was found on 30")
