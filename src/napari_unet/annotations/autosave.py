@@ -1,0 +1,280 @@
+"""Annotations to disk in the background, soon after they changed."""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # noqa: F401 (what writes needs it, and it cannot be loaded at exit)
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from threading import Condition, Thread, current_thread
+
+from napari_unet.annotations.annotation import Annotation
+from napari_unet.annotations.copies import PLANES, Copies, Copy
+
+Snapshot = Annotation | Callable[[], Annotation]
+NOW = -inf
+"""When that is due which somebody waits for."""
+SETTLING = 10.0
+"""Seconds without a change after which a large stack, written plane by plane, is written whole."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Change:
+    """What is to be written, and when."""
+
+    snapshot: Snapshot
+    due: float
+
+
+class Autosave:
+    """A thread that writes what changed, at most `interval` seconds after its first change.
+
+    Nothing is lost when a file cannot be written: it is said, tried again every `interval`, and the
+    latest state is what is written then. At the interpreter's end what is pending is written. Of a
+    large stack only the planes that changed are written, and all of it once nothing changes.
+
+    Parameters
+    ----------
+    interval : float
+        Seconds from a first change to its writing; what comes meanwhile is written with it.
+    report : callable, optional
+        Takes a sentence when something cannot be written, and "" when all is written again. Called
+        in the writer's thread: let it emit a signal, and touch no widget.
+    """
+
+    def __init__(self, interval: float = 2.0, report: Callable[[str], None] | None = None) -> None:
+        self._interval = interval
+        self._report = report
+        self._changes: dict[Path, _Change] = {}
+        self._settling: dict[Path, float] = {}
+        """When to write whole what was written by planes."""
+        self._copies = Copies()
+        self._begun = self._ended = 0
+        """Writings."""
+        self._is_hurrying = False
+        """Whether somebody waits for the one that is under way."""
+        self._failures: dict[Path, tuple[float, str]] = {}
+        """When each file could not be written last, and why."""
+        self._told = ""
+        self._changed = Condition()
+        self._thread: Thread | None = None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, as a sentence; "" if nothing is."""
+        with self._changed:
+            return next((sentence for _, sentence in self._failures.values()), "")
+
+    @property
+    def pending(self) -> bool:
+        """Whether something has changed that is not on disk yet."""
+        with self._changed:
+            return bool(self._changes) or self._ended < self._begun
+
+    def submit(self, path: str | Path, snapshot: Snapshot) -> None:
+        """Say that an annotation has changed; returns at once.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its label TIFF.
+        snapshot : Annotation or callable returning one
+            Its labels may be the layer's own array, which may go on changing: they are copied when
+            they are written, in the writer's thread, and each change is to be submitted. A callable
+            is called in that thread, so it may touch no layer: bind the layer's array before.
+        """
+        path = Path(path)
+        with self._changed:
+            change = self._changes.get(path)
+            if change:
+                change.snapshot = snapshot
+                return
+            self._changes[path] = _Change(snapshot, time.monotonic() + self._interval)
+            self._start()
+            self._changed.notify_all()
+
+    def known(self, path: str | Path, annotation: Annotation) -> None:
+        """Say what a file holds (it was just read), so that the same is not written again.
+
+        Takes about 0.1 s for 4096 x 4096 pixels; may be called in any thread.
+        """
+        path, copy = Path(path), Copy(annotation)
+        by_planes = path.with_suffix(PLANES).exists()  # a crash left them
+        copy.written(by_planes)
+        with self._changed:
+            if path in self._changes or self._ended < self._begun:
+                return  # it is not to be forgotten what is not on disk
+            self._copies.know(path, copy)
+            if by_planes:
+                self._settling[path] = time.monotonic() + SETTLING
+                self._start()
+                self._changed.notify_all()
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Write all that is pending now, and wait for it; False if it is not all on disk.
+
+        What is submitted meanwhile is not waited for.
+        """
+        start = time.monotonic()
+        with self._changed:
+            for change in self._changes.values():
+                change.due = NOW
+            for _ in range(2):  # again for what was being written by planes just then
+                self._settling = dict.fromkeys(self._settling, NOW)
+                if self._changes or self._settling:
+                    self._start()
+                begun = self._begun
+                self._changed.notify_all()
+                left = None if timeout is None else start + timeout - time.monotonic()
+                if not self._changed.wait_for(partial(self._is_through, begun), left):
+                    return False
+            return all(when < start for when, _ in self._failures.values())
+
+    def close(self, timeout: float | None = None) -> bool:
+        """Flush, then end the thread; returns what :meth:`flush` does.
+
+        If that is False the thread goes on, and the interpreter waits for it at its end. A later
+        :meth:`submit` starts it again.
+        """
+        if not self.flush(timeout):
+            return False
+        with self._changed:
+            thread, self._thread = self._thread, None  # by which it sees that it is to end
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(timeout)
+        atexit.unregister(self.close)
+        return True
+
+    def _start(self) -> None:
+        """Have a thread; called with the lock held."""
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="napari-unet autosave", daemon=True)
+            self._thread.start()
+            atexit.register(self.close)
+
+    def _is_through(self, begun: int) -> bool:
+        """Say whether nothing in a hurry is left, nor what was begun by then; with the lock held.
+
+        What changes meanwhile is not waited for: somebody may paint all the time.
+        """
+        due = (*(change.due for change in self._changes.values()), *self._settling.values())
+        return self._ended >= begun and not self._is_hurrying and NOW not in due
+
+    def _run(self) -> None:
+        from napari_unet.annotations import storage  # noqa: F401 (slow to load: before it is needed)
+
+        while True:
+            with self._changed:
+                if not self._wait():
+                    return
+                # Out of the list first: what changes from here on is written once more.
+                due, path, is_change = self._next()
+                assert path is not None
+                change = self._changes.pop(path) if is_change else None
+                if change is None:
+                    del self._settling[path]
+                self._begun += 1
+                self._is_hurrying = due == NOW
+            failure = self._attempt(path, change)
+            with self._changed:
+                self._ended += 1
+                self._is_hurrying = False
+                self._note(path, change, failure)
+                self._changed.notify_all()
+            self._tell()
+
+    def _next(self) -> tuple[float, Path | None, bool]:
+        """Return when to write next, what, and whether it is a change rather than all of it."""
+        changes = [(change.due, path, True) for path, change in self._changes.items()]
+        settling = [
+            (due, path, False)
+            for path, due in self._settling.items()
+            if due == NOW or path not in self._changes  # what changes is not settled
+        ]
+        return min(changes + settling, key=lambda task: task[0], default=(inf, None, False))
+
+    def _wait(self) -> bool:
+        """Wait until something is due; False if the thread is to end."""
+        while self._thread is current_thread():
+            left = self._next()[0] - time.monotonic()
+            if left <= 0:
+                return True
+            self._changed.wait(None if left == inf else left)
+        return False
+
+    def _attempt(self, path: Path, change: _Change | None) -> str:
+        """Write what changed in a file, or all of it once it is settled; returns what is wrong."""
+        try:
+            if change is None:
+                self._write(path, self._copies.copy(path), NOW, whole=True)
+            else:
+                snapshot = change.snapshot
+                annotation = snapshot() if callable(snapshot) else snapshot
+                copy = self._copies.take(path, annotation)
+                self._write(path, copy, change.due)
+        except (OSError, MemoryError, ValueError) as error:
+            return f"{error} What was drawn since is kept in memory, and saved when that is mended."
+        except Exception as error:
+            _log.error("unexpected", exc_info=error)
+            return (
+                f"{path} could not be written ({type(error).__name__}: {error}). Please report it"
+                " with what is written on the terminal, and save the layer by hand."
+            )
+        return ""
+
+    def _write(self, path: Path, copy: Copy, due: float, whole: bool = False) -> None:
+        from napari_unet.annotations import storage
+
+        is_there = path.exists()
+        if is_there and not copy.is_changed and (copy.is_settled or not whole):
+            return
+        by_planes = (
+            is_there
+            and not whole
+            and copy.is_by_planes
+            and storage.write_planes(path, copy.annotation, copy.planes)
+        )
+        if not by_planes:
+            storage.write_annotation(path, copy.annotation)
+        copy.written(by_planes)
+        with self._changed:
+            settled = self._settling.pop(path, due)
+            if by_planes:
+                # Even in a hurry the planes come first: all of it may take too long.
+                hurries = NOW in (due, settled)
+                self._settling[path] = NOW if hurries else time.monotonic() + SETTLING
+
+    def _note(self, path: Path, change: _Change | None, failure: str) -> None:
+        """Keep what became of a file; called with the lock held."""
+        if not failure:
+            self._failures.pop(path, None)
+            return
+        now = time.monotonic()
+        self._failures[path] = (now, failure)
+        if change is None:
+            self._settling[path] = now + SETTLING
+            return
+        newer = self._changes.setdefault(path, change)
+        if newer is change or newer.due > NOW:
+            newer.due = now + self._interval
+
+    def _tell(self) -> None:
+        problem = self.problem
+        if problem == self._told:
+            return
+        self._told = problem
+        if problem:
+            _log.warning(problem)
+        if self._report is not None:
+            try:
+                self._report(problem)
+            except Exception as error:  # a window that is gone; the files are still written
+                _log.debug("report failed", exc_info=error)
