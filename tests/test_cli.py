@@ -57,6 +57,7 @@ HIDDEN = {
         "bright_field",
         "diameter",
         "pixel_size",
+        "zoom",
     },
 }
 

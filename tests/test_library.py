@@ -27,6 +27,7 @@ from napari_unet.library import (
     read_metadata,
     user_folder,
 )
+from napari_unet.library import folders as folders_module
 
 CARD = Card(
     UNetConfig(out_channels=4, depth=3, padding="same", batch_norm=True),
@@ -41,8 +42,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
     """Lend an empty folder of bundled models and one of the user's; the latter is not made."""
     bundled, own = tmp_path / "weights", tmp_path / "home" / "models"
     bundled.mkdir()
-    monkeypatch.setattr(library, "BUNDLED", bundled)
-    monkeypatch.setattr(library, "user_data_path", lambda name, appauthor: own.parent)
+    monkeypatch.setattr(folders_module, "BUNDLED", bundled)
+    monkeypatch.setattr(folders_module, "user_data_path", lambda name, appauthor: own.parent)
     return bundled, own
 
 
@@ -202,9 +203,20 @@ def test_models_are_listed_by_name(folders: tuple[Path, Path]) -> None:
     b = write(own / "가 나.safetensors")
     (bundled / "nuclei.md").touch()
     (own / ".가 나-12345678.safetensors").touch()
-    (own / "가 나.resume.safetensors").touch()
+    for ending in (".resume.safetensors", ".last.safetensors", ".log.csv"):
+        (own / f"가 나{ending}").touch()  # of its training
     assert list_models() == {"nuclei": a, "가 나": b}
     assert find_model("가 나") == b
+    assert find_model(own / "가 나.last.safetensors").is_file()
+
+
+def test_models_of_a_projects_folder_stand_beside_the_bundled_ones(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    a, b = write(folders[0] / "nuclei.safetensors"), write(tmp_path / "p" / "cells.safetensors")
+    write(folders[1] / "own.safetensors")
+    assert list_models(tmp_path / "p") == {"nuclei": a, "cells": b}
+    assert find_model("cells", tmp_path / "p") == b
 
 
 def test_own_model_hides_a_bundled_one(folders: tuple[Path, Path]) -> None:
@@ -245,7 +257,9 @@ def test_user_folder_is_the_platforms_and_is_not_made(monkeypatch: pytest.Monkey
     from platformdirs import user_data_path
 
     assert user_folder() == user_data_path("napari-unet", appauthor=False) / "models"
-    monkeypatch.setattr(library, "user_data_path", lambda name, appauthor: Path("/nowhere") / name)
+    monkeypatch.setattr(
+        folders_module, "user_data_path", lambda name, appauthor: Path("/nowhere") / name
+    )
     assert user_folder() == Path("/nowhere/napari-unet/models")
     assert not user_folder().exists()
 

@@ -11,7 +11,7 @@ from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_unet._qt import form
@@ -19,6 +19,7 @@ from napari_unet._qt.diameter import DiameterTool
 from napari_unet._qt.form import Field
 from napari_unet._qt.layers import images_of, pixel_size
 from napari_unet._qt.request import Part, Request, read_request
+from napari_unet._qt.shelf import Shelf
 from napari_unet.config import Preprocessing, SegmentConfig
 from napari_unet.library import SUFFIX, Card, find_model, list_models, read_card
 
@@ -93,6 +94,9 @@ class Inputs(QWidget):
             " yours, or a file.",
             choices=self._models,
         )
+        for box in (self.image, self.second, self.model):
+            narrow = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            box.native.setSizeAdjustPolicy(narrow)  # a long name would widen the dock
         self.about = QLabel()
         self.part = ComboBox(
             name="part",
@@ -115,6 +119,7 @@ class Inputs(QWidget):
         self._chosen = self.model.value
         self.device = cast(ComboBox, self.advanced["device"])
         self._tool = DiameterTool(viewer, self)
+        self._shelf = Shelf(self)
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -157,6 +162,7 @@ class Inputs(QWidget):
         self.measure.changed.connect(self._on_measure)
         self._tool.measured.connect(self._on_measured)
         self._tool.ended.connect(self._on_measuring_ended)
+        self._shelf.changed.connect(self._on_models_changed)
 
     def reset_choices(self) -> None:
         """Offer the layers and the models that there are now; what was chosen stays, if it can."""
@@ -224,6 +230,15 @@ class Inputs(QWidget):
                 self.choose_model(path)
             except (ValueError, OSError) as error:
                 self.problem.emit(str(error))
+
+    def _on_models_changed(self, renamed: dict[str, str]) -> None:
+        """Follow the user's models; one that was renamed stays the one that is chosen."""
+        chosen = str(self.model.value)
+        self.reset_choices()
+        if chosen in renamed:
+            self.model.value = renamed[chosen]
+        elif chosen not in self.model.choices:
+            self.problem.emit(f"The model {chosen} is gone: {self.model.value} is used instead.")
 
     def _load_card(self) -> None:
         try:

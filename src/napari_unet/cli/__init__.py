@@ -1,4 +1,4 @@
-"""The command line: ``napari-unet segment | train | weightmap | evaluate | models | demo``.
+"""The command line: ``napari-unet segment | train | models | open | ...``.
 
 It reads arguments, hands them to the core and shows what comes back. Each command imports what it
 needs when it runs, so that ``--help`` is quick.
@@ -12,11 +12,11 @@ import sys
 from collections.abc import Sequence
 
 from napari_unet import __version__
-from napari_unet.cli import demo, evaluate, models, segment, train, weightmap
+from napari_unet.cli import demo, evaluate, models, open, segment, train, weightmap
 from napari_unet.cli.terminal import warn
 
 DONE, SOME_FAILED, NOTHING_STARTED = 0, 1, 2
-COMMANDS = (segment, train, weightmap, evaluate, models, demo)
+COMMANDS = (open, segment, train, weightmap, evaluate, models, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.cli.display import has_display, window_opens
 from napari_unet.cli.flags import add_fields, given
 from napari_unet.cli.segment import FLAGS
 from napari_unet.cli.terminal import counted, tell, warn
@@ -45,8 +43,8 @@ def run(arguments: argparse.Namespace) -> bool:
     # torch before Qt: on Windows its libraries do not load after Qt's (pytorch issue 166628).
     from napari_unet.segmentation import count_objects, segment
 
-    if not arguments.headless and _has_display():
-        if _window_opens():
+    if not arguments.headless and has_display():
+        if window_opens():
             from napari_unet._qt.demo import show
 
             show(image, sample.name, picture, config)
@@ -72,17 +70,3 @@ def _write(folder: Path, picture: NDArray[Any], labels: NDArray[np.int32]) -> bo
     for path in paths:
         tell(str(path.resolve()))
     return True
-
-
-def _window_opens() -> bool:
-    """Try it in a process of its own: without a usable display Qt ends the one that asks."""
-    code = "from qtpy.QtWidgets import QApplication; QApplication([])"
-    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
-    return tried.returncode == 0
-
-
-def _has_display() -> bool:
-    """Say whether a window can be opened; Windows and macOS are taken to have a display."""
-    if sys.platform in ("win32", "darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,9 +1,11 @@
-"""List the models, or describe one."""
+"""List the models, or describe, rename, delete, export or import one."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,33 +14,85 @@ from napari_unet.config import RECIPES, UNetConfig
 
 SIZE = 572
 """Input of the published network, for which the layers' shapes are listed."""
+PROGRAM = "napari-unet models"
+USAGE = f"""{PROGRAM} [-h] [list]
+       {PROGRAM} [show] NAME [--layers]
+       {PROGRAM} rename NAME NEW
+       {PROGRAM} delete NAME [--yes]
+       {PROGRAM} export NAME PATH [--force]
+       {PROGRAM} import PATH [--name NAME]"""
+LAYERS = f"list the layers and their shapes for a {SIZE} input"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what ``napari-unet models`` takes."""
+    """Add what ``napari-unet models`` takes.
+
+    A first word that is no action is the name of a model to describe, which argparse's own
+    sub-commands do not allow for: it is told apart in :func:`run`, by a parser for the rest.
+    """
+    parser.usage = USAGE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    width = max(len(name) for name in ACTIONS)
+    lines = [f"  {name:<{width}}  {text}" for name, (text, _, _) in ACTIONS.items()]
+    parser.epilog = "\n".join(["actions:", *lines, "", f"{PROGRAM} ACTION -h tells more."])
     parser.add_argument(
-        "name",
-        nargs="?",
-        metavar="NAME",
-        help=f"model, path or recipe ({', '.join(RECIPES)}) to describe; all models are listed"
-        " without it",
+        "words",
+        nargs=argparse.REMAINDER,
+        metavar="ACTION | NAME",
+        help="an action (below), or what to describe; all models are listed without it",
     )
-    parser.add_argument(
-        "--layers", action="store_true", help=f"list the layers and their shapes for a {SIZE} input"
-    )
+    parser.add_argument("--layers", action="store_true", help=LAYERS)
 
 
 def run(arguments: argparse.Namespace) -> bool:
-    """List or describe."""
-    if arguments.name is None:
-        return _list()
-    network = _describe(arguments.name)
-    if arguments.layers:
-        _print_layers(network)
-    return True
+    """Do what the first word says; a name alone is described, and without one all are listed."""
+    words = ["--layers"] * arguments.layers + arguments.words
+    if not words:
+        words = ["list"]
+    elif words[0] not in ACTIONS:
+        words = ["show", *words]
+    _, add, act = ACTIONS[words[0]]
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {words[0]}", description=f"{ACTIONS[words[0]][0].capitalize()}."
+    )
+    add(parser)
+    return act(parser.parse_args(words[1:]))
 
 
-def _list() -> bool:
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="the model's name")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    names = f"model, path or recipe ({', '.join(RECIPES)}) to describe"
+    parser.add_argument("name", nargs="?", metavar="NAME", help=names)
+    parser.add_argument("--layers", action="store_true", help=LAYERS)
+
+
+def _add_rename(parser: argparse.ArgumentParser) -> None:
+    _add_name(parser)
+    parser.add_argument(
+        "new", metavar="NEW", help="its new name: letters, digits, spaces and - _ ."
+    )
+
+
+def _add_delete(parser: argparse.ArgumentParser) -> None:
+    _add_name(parser)
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask first")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    _add_name(parser)
+    parser.add_argument("path", type=Path, metavar="PATH", help="a folder, or a new file")
+    parser.add_argument("--force", action="store_true", help="write over an existing file")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, metavar="PATH", help="a .safetensors file")
+    parser.add_argument("--name", metavar="NAME", help="what to call it (default: as the file)")
+
+
+def _list(_: argparse.Namespace) -> bool:
     """Print a line a model; a broken one is told and the others are listed."""
     from napari_unet.library import list_models, read_card
 
@@ -54,6 +108,69 @@ def _list() -> bool:
         size = f"objects of about {diameter:g} px" if diameter else "objects of any size"
         tell(f"{name:<16} {card.provenance.get('description', '')} ({size})  {path}")
     return fine
+
+
+def _show(arguments: argparse.Namespace) -> bool:
+    if arguments.name is None:
+        return _list(arguments)
+    network = _describe(arguments.name)
+    if arguments.layers:
+        _print_layers(network)
+    return True
+
+
+def _rename(arguments: argparse.Namespace) -> bool:
+    from napari_unet.library import rename
+
+    path = rename(arguments.name, arguments.new)
+    tell(f"{arguments.name} is now {arguments.new}: {path}")
+    return True
+
+
+def _delete(arguments: argparse.Namespace) -> bool:
+    from napari_unet.library import check_own, delete
+
+    check_own(arguments.name)
+    if not arguments.yes and not _confirmed(arguments.name):
+        tell("Nothing was deleted.")
+        return False
+    for path in delete(arguments.name):
+        tell(f"deleted {path}")
+    return True
+
+
+def _confirmed(name: str) -> bool:
+    """Ask on the terminal; where there is none, nothing is deleted by accident."""
+    if not sys.stdin.isatty():
+        raise ValueError(f"{name} is deleted for good: confirm it with --yes.")
+    try:
+        answer = input(f"Delete {name} and what its training left, for good? [y/N] ")
+    except EOFError:
+        return False
+    return answer.strip().lower() in ("y", "yes")
+
+
+def _export(arguments: argparse.Namespace) -> bool:
+    from napari_unet.library import export
+
+    try:
+        path = export(arguments.name, arguments.path, overwrite=arguments.force)
+    except FileExistsError as error:
+        raise ValueError(f"{error} To write over it, add --force.") from error
+    tell(f"{arguments.name} -> {path}")
+    return True
+
+
+def _import(arguments: argparse.Namespace) -> bool:
+    from napari_unet.library import find_model, import_model
+
+    name = import_model(arguments.path, arguments.name)
+    tell(f"{arguments.path} -> {find_model(name)}: segment with --model {_quoted(name)}")
+    return True
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name
 
 
 def _describe(name: str) -> UNetConfig:
@@ -83,3 +200,15 @@ def _print_layers(network: UNetConfig) -> None:
     convolutions = sum("Conv" in row.kind for row in rows)
     total = sum(row.parameters for row in rows)
     tell(f"{convolutions} convolutional layers, {total:,} parameters")
+
+
+Add = Callable[[argparse.ArgumentParser], None]
+Act = Callable[[argparse.Namespace], bool]
+ACTIONS: dict[str, tuple[str, Add, Act]] = {
+    "list": ("list all models", lambda _: None, _list),
+    "show": ("describe a model; the word show may be left out", _add_show, _show),
+    "rename": ("give a model of yours another name", _add_rename, _rename),
+    "delete": ("delete a model of yours, with what its training left", _add_delete, _delete),
+    "export": ("copy a model to a file, for others to import", _add_export, _export),
+    "import": ("copy a model from a file into your models", _add_import, _import),
+}

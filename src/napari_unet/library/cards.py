@@ -1,4 +1,4 @@
-"""Models by name: the bundled ones and the user's. Reads metadata only, and no torch."""
+"""What a model's file says of itself: its card. Reads metadata only, and no torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
 from safetensors import SafetensorError, safe_open
 
 from napari_unet.config import Preprocessing, Target, UNetConfig
@@ -16,7 +15,6 @@ SUFFIX = ".safetensors"
 KEY = "napari_unet"
 """Metadata entry of a checkpoint that holds its card, as JSON."""
 FORMAT = 1
-BUNDLED = Path(__file__).parent / "weights"
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
@@ -156,39 +154,3 @@ def check_path(path: str | Path) -> Path:
     if path.suffix.lower() != SUFFIX:
         raise ValueError(f"{path} is not a model: its name has to end in {SUFFIX}.")
     return path
-
-
-def user_folder() -> Path:
-    """Return the folder of the user's own models; it need not exist yet."""
-    return user_data_path("napari-unet", appauthor=False) / "models"
-
-
-def list_models() -> dict[str, Path]:
-    """Return the models that can be named, bundled first; a user's own hides a bundled one."""
-    folders = (BUNDLED, user_folder())
-    # A hidden one is half-written, or what a crash left of it.
-    found = (p for folder in folders for p in sorted(folder.glob(f"[!.]*{SUFFIX}")))
-    return {p.stem: p for p in found if not p.stem.endswith(".resume")}  # a training's state
-
-
-def find_model(name: str | Path) -> Path:
-    """Return the checkpoint of a model given by name or by path.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none; the message lists the names that exist.
-    ValueError
-        If the file is no checkpoint by its suffix.
-    """
-    models = list_models()
-    if str(name) in models:
-        return models[str(name)]
-    path = Path(name)
-    if path.suffix or len(path.parts) > 1:
-        return check_path(path)
-    known = ", ".join(models) or "none"
-    raise FileNotFoundError(
-        f"There is no model named {str(name)!r}. Known models: {known}. A file of your own is"
-        f" given by its path, ending in {SUFFIX}."
-    )

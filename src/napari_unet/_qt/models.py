@@ -1,0 +1,246 @@
+"""The dock widget "Models": what there is to choose from, and what becomes of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import napari
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QInputDialog,
+    QMessageBox,
+    QPushButton,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_unet._qt.message import Message
+from napari_unet._qt.model_table import ModelTable, read_rows
+from napari_unet._qt.shelf import Shelf
+from napari_unet._qt.worker import Job, UserErrors, sentence
+from napari_unet.library import (
+    SUFFIX,
+    check_own,
+    delete,
+    export,
+    free_name,
+    import_model,
+    own_models,
+    rename,
+)
+
+WIDTH = 330
+"""Pixels in which no text of the dock is cut off."""
+ROWS = 6
+"""Models that are seen without scrolling."""
+KINDS = f"Models (*{SUFFIX})"
+NONE_YET = "Models of your own, fine-tuned or imported, will be listed here, too."
+ONLY_OWN = "It comes with the plugin and stays as it is: only your own models can be {}."
+
+
+class ModelsWidget(QWidget):
+    """Lists the models; renames, deletes, exports and imports the user's.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Where it is docked.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._job: Job | None = None
+        self._html = ""
+        self._wanted = ""  # what to select once it is there
+        self.table = ModelTable()
+        self.card = QTextBrowser()
+        self.rename_button = QPushButton("Rename…")
+        self.delete_button = QPushButton("Delete")
+        self.export_button = QPushButton("Export…")
+        self.import_button = QPushButton("Import…")
+        self.message = Message(napari_viewer)
+        self._shelf = Shelf(self)
+        self._lay_out()
+        self._connect()
+        self.refresh()
+        if not own_models():
+            self.message.tell(NONE_YET)
+
+    def _lay_out(self) -> None:
+        line = self.fontMetrics().lineSpacing()
+        self.table.setMinimumHeight(4 * line)
+        self.table.setMaximumHeight(2 * (ROWS + 1) * line)
+        self.card.setOpenLinks(False)
+        self.card.setMinimumHeight(6 * line)
+        self.export_button.setToolTip("Copy the model to a file, for others to import.")
+        self.import_button.setToolTip(
+            "Copy a model from a .safetensors file into your models. It is checked first."
+        )
+        buttons = QGridLayout()
+        buttons.addWidget(self.rename_button, 0, 0)
+        buttons.addWidget(self.delete_button, 0, 1)
+        buttons.addWidget(self.export_button, 1, 0)
+        buttons.addWidget(self.import_button, 1, 1)
+        column = QVBoxLayout(self)
+        column.addWidget(self.table, stretch=2)
+        column.addLayout(buttons)
+        column.addWidget(self.message)
+        column.addWidget(self.card, stretch=3)
+        self.setMinimumWidth(WIDTH)
+
+    def _connect(self) -> None:
+        self._shelf.changed.connect(self._on_changed)
+        self.table.chosen.connect(self._show_chosen)
+        self.rename_button.clicked.connect(self._rename)
+        self.delete_button.clicked.connect(self._delete)
+        self.export_button.clicked.connect(self._export)
+        self.import_button.clicked.connect(self._import)
+
+    def refresh(self) -> None:
+        """List what there is now."""
+        self.table.show_rows(read_rows(), self._wanted)
+        self._wanted = ""
+
+    def _on_changed(self, renamed: dict[str, str]) -> None:
+        row = self.table.selected
+        if row is not None and not self._wanted:
+            self._wanted = renamed.get(row.name, "")
+        self.refresh()
+
+    def showEvent(self, event: Any) -> None:
+        """Look again: what happened while it was hidden may not have been told."""
+        super().showEvent(event)
+        self._shelf.look()
+
+    def changeEvent(self, event: Any) -> None:
+        """End what runs when the dock is closed, as napari takes the widget out of it."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and self._job:
+            self._job.abandon()
+
+    def _show_chosen(self) -> None:
+        row = self.table.selected
+        html = row.html() if row else ""
+        if html != self._html:  # else it stays where it was scrolled to
+            self.card.setHtml(html)
+            self._html = html
+        busy, own = self._job is not None, row is not None and not row.bundled
+        self.rename_button.setEnabled(own and not busy)
+        self.delete_button.setEnabled(own and not busy)
+        self.export_button.setEnabled(row is not None and row.card is not None and not busy)
+        self.import_button.setEnabled(not busy)
+        bundled = row is not None and row.bundled
+        self.rename_button.setToolTip(
+            ONLY_OWN.format("renamed") if bundled else "Give the model another name."
+        )
+        self.delete_button.setToolTip(
+            ONLY_OWN.format("deleted")
+            if bundled
+            else "Delete the model and what its training left, for good. You are asked first."
+        )
+
+    def _rename(self) -> None:
+        row = self.table.selected
+        if row is None:
+            return
+        new, agreed = QInputDialog.getText(
+            self, "Rename", f"New name of {row.name}:", text=row.name
+        )
+        new = new.strip()
+        if agreed and new != row.name:
+            self._change(lambda: rename(row.name, new), f"{row.name} is now {new}.", new)
+
+    def _delete(self) -> None:
+        row = self.table.selected
+        if row is None:
+            return
+        try:
+            files = check_own(row.name)
+        except UserErrors as error:
+            self.message.warn(sentence(error))
+            self.refresh()
+            return
+        if self._is_sure(row.name, [path.name for path in files]):
+            self._change(lambda: delete(row.name), f"{row.name} was deleted.")
+
+    def _is_sure(self, name: str, files: list[str]) -> bool:
+        """Ask before files are deleted."""
+        box = QMessageBox(
+            QMessageBox.Icon.Question,
+            "Delete a model",
+            f"Delete {name} for good? These files will be gone:\n" + "\n".join(files),
+            QMessageBox.StandardButton.Cancel,
+            self,
+        )
+        agree = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        box.exec()
+        agreed = box.clickedButton() == agree
+        box.deleteLater()
+        return agreed
+
+    def _change(self, act: Callable[[], object], done: str, wanted: str = "") -> None:
+        """Do what is quick, and tell what came of it."""
+        try:
+            act()
+        except UserErrors as error:
+            self.message.warn(sentence(error))
+        else:
+            self._wanted = wanted
+            self.message.tell(done)
+        self.refresh()
+        self._shelf.look()
+
+    def _export(self) -> None:
+        row = self.table.selected
+        if row is None:
+            return
+        suggestion = str(Path.home() / row.path.name)
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export a model", suggestion, KINDS)
+        if chosen:  # the dialog has asked whether a file may be written over
+            path = Path(chosen)
+            self._copy(
+                lambda: str(export(row.name, path, overwrite=True)),
+                f"Exporting {row.name}…",
+                f"Exported {row.name} to {{}}.",
+            )
+
+    def _import(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", str(Path.home()), KINDS)
+        if chosen:
+            self._ask_and_import(Path(chosen))
+
+    def _ask_and_import(self, path: Path) -> None:
+        suggestion = free_name(path.stem)
+        name, agreed = QInputDialog.getText(
+            self, "Import a model", "Name that it gets:", text=suggestion
+        )
+        name = name.strip()
+        if agreed:
+            self._wanted = name
+            self._copy(lambda: import_model(path, name), f"Importing {path.name}…", "Imported {}.")
+
+    def _copy(self, copy: Callable[[], str], doing: str, done: str) -> None:
+        """Copy in a thread: models are large, and disks can be slow."""
+
+        def steps() -> Generator[None, None, str]:
+            yield
+            return copy()
+
+        self._job = job = Job(steps, self, keeps_window=True)
+        job.returned.connect(lambda result: self.message.tell(done.format(result)))
+        job.failed.connect(self.message.warn)
+        job.ended.connect(self._on_copied)
+        self.message.tell(doing)
+        self._show_chosen()
+        job.start()
+
+    def _on_copied(self) -> None:
+        self._job = None
+        self.refresh()
+        self._shelf.look()

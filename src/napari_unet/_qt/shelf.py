@@ -1,0 +1,83 @@
+"""Tells the docks when the user's models change, whoever changes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
+
+from napari_unet.library import own_models, user_folder
+
+SETTLED_MS = 200
+"""Without another change: a training writes several files at once."""
+Identity = tuple[int, int]
+
+
+class Shelf(QObject):
+    """Watches the folder of the user's models, also one that is not there yet.
+
+    Each dock that lists models has one of its own. Changes made by other docks, by the command line
+    or by hand are all told alike.
+
+    Parameters
+    ----------
+    parent : QObject
+        Whoever owns it.
+    """
+
+    changed = Signal(object)
+    """A dict of the models that were renamed, their new names by their old ones."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._seen = _identities()
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLED_MS)
+        self._settle.timeout.connect(self.look)
+        self._watcher = QFileSystemWatcher(self)
+        self._watcher.directoryChanged.connect(self._on_changed)
+        self._watch()
+
+    def look(self) -> None:
+        """Look for changes now; napari cannot be told of those on some network drives."""
+        self._watch()
+        before, now = self._seen, _identities()
+        if now == before:
+            return
+        self._seen = now
+        gone = {before[name]: name for name in before.keys() - now.keys()}
+        came = ((name, now[name]) for name in now.keys() - before.keys())
+        self.changed.emit({gone[file]: name for name, file in came if file in gone})
+
+    def _on_changed(self, _: str) -> None:
+        self._settle.start()
+
+    def _watch(self) -> None:
+        """Watch the folder, or until it is made the nearest one around it."""
+        folder = user_folder()
+        while not folder.is_dir() and folder != folder.parent:
+            folder = folder.parent
+        watched = self._watcher.directories()
+        if watched != [str(folder)]:
+            if watched:
+                self._watcher.removePaths(watched)
+            self._watcher.addPath(str(folder))
+
+
+def _identities() -> dict[str, Identity]:
+    """Return what tells a model's file from any other, by the model's name."""
+    found = {}
+    for name, path in own_models().items():
+        identity = _identity(path)
+        if identity is not None:
+            found[name] = identity
+    return found
+
+
+def _identity(path: Path) -> Identity | None:
+    try:
+        state = path.stat()
+    except OSError:  # gone meanwhile
+        return None
+    return state.st_mtime_ns, state.st_size

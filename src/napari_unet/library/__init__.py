@@ -1,0 +1,51 @@
+"""Models by name: the bundled ones and the user's. Reads metadata only, and no torch."""
+
+from napari_unet.library.cards import (
+    FORMAT,
+    KEY,
+    SUFFIX,
+    Card,
+    check_path,
+    read_card,
+    read_metadata,
+)
+from napari_unet.library.folders import (
+    BUNDLED,
+    find_model,
+    is_bundled,
+    list_models,
+    own_models,
+    user_folder,
+)
+from napari_unet.library.hold import Hold, is_held
+from napari_unet.library.naming import check_name, free_name, is_taken
+from napari_unet.library.shelf import check_own, delete, export, import_model, rename
+from napari_unet.library.summary import score_of, summary
+
+__all__ = [
+    "BUNDLED",
+    "FORMAT",
+    "KEY",
+    "SUFFIX",
+    "Card",
+    "Hold",
+    "check_name",
+    "check_own",
+    "check_path",
+    "delete",
+    "export",
+    "find_model",
+    "free_name",
+    "import_model",
+    "is_bundled",
+    "is_held",
+    "is_taken",
+    "list_models",
+    "own_models",
+    "read_card",
+    "read_metadata",
+    "rename",
+    "score_of",
+    "summary",
+    "user_folder",
+]

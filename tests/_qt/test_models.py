@@ -1,0 +1,256 @@
+"""The dock of models: real widgets, files and threads; dialogs are answered as a user would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDialog, QInputDialog, QMessageBox
+
+from napari_unet._qt import models
+from napari_unet._qt.models import ModelsWidget
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import Preprocessing, Target, UNetConfig
+from napari_unet.library import Card, Hold, export, folders, rename, user_folder
+from napari_unet.model import UNet
+
+PLUGIN = "napari-unet-segmentation"
+CARD = Card(
+    UNetConfig(base_channels=2, depth=1, padding="same"),
+    Target(),
+    Preprocessing(diameter=31.4),
+    {"data": "5 <crops>", "licence": "CC0", "date": "2026-01-02", "validation": {"ap50": 0.634}},
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lend an empty home; returns the folder of the user's models, which is not made."""
+    monkeypatch.setattr(folders, "user_data_path", lambda name, appauthor: tmp_path / "home" / name)
+    return user_folder()
+
+
+def write(path: Path, card: Card = CARD) -> Path:
+    return Checkpoint.of(UNet(card.network), card).save(path)
+
+
+@pytest.fixture
+def open_dock(make_napari_viewer, qtbot):
+    docks = []
+
+    def open_in() -> ModelsWidget:
+        viewer = make_napari_viewer()
+        _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+        docks.append(dock)
+        return dock
+
+    yield open_in
+    for dock in docks:
+        qtbot.waitUntil(lambda dock=dock: dock._job is None, timeout=10_000)
+
+
+def press(button) -> None:
+    assert button.isEnabled()
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def answer(act: Callable[[QDialog], None]) -> None:
+    """Answer the dialog that is about to open."""
+
+    def find() -> None:
+        dialog = QApplication.activeModalWidget()
+        if dialog is None:
+            QTimer.singleShot(20, find)
+        else:
+            act(dialog)
+
+    QTimer.singleShot(0, find)
+
+
+def typed(text: str) -> Callable[[QDialog], None]:
+    def act(dialog: QInputDialog) -> None:
+        dialog.setTextValue(text)
+        dialog.accept()
+
+    return act
+
+
+def clicked(text: str) -> Callable[[QDialog], None]:
+    def act(dialog: QMessageBox) -> None:
+        (button,) = (b for b in dialog.buttons() if b.text().replace("&", "") == text)
+        button.click()
+
+    return act
+
+
+def listed(dock) -> list[str]:
+    return [dock.table.item(row, 0).text() for row in range(dock.table.rowCount())]
+
+
+def select(dock, name: str) -> None:
+    dock.table.selectRow(listed(dock).index(name))
+
+
+def test_models_are_listed_with_what_their_files_say(open_dock, home: Path) -> None:
+    write(home / "cells.safetensors")
+    (home / "cells.last.safetensors").touch()
+    (home / "broken.safetensors").write_bytes(b"no model")
+    dock = open_dock()
+    assert listed(dock) == ["nuclei", "broken", "cells"]
+    assert [dock.table.item(2, column).text() for column in range(4)] == [
+        *("cells", "31 px", "0.63", "2026-01-02"),
+    ]
+    assert dock.table.selected.name == "nuclei"
+    assert dock.table.item(0, 0).font().italic()
+    text = dock.card.toPlainText()
+    assert "nuclei (comes with the plugin)" in text
+    assert "Licence: CC0 (data), BSD-3-Clause (weights)" in text
+    assert not dock.rename_button.isEnabled()
+    assert not dock.delete_button.isEnabled()
+    assert "only your own models can be deleted" in dock.delete_button.toolTip()
+    assert dock.export_button.isEnabled()
+    select(dock, "cells")
+    assert "cells (your own)" in dock.card.toPlainText()
+    assert "Trained on: 5 <crops>" in dock.card.toPlainText()
+    assert dock.delete_button.isEnabled()
+    select(dock, "broken")
+    assert "is no complete .safetensors file" in dock.card.toPlainText()
+    assert dock.delete_button.isEnabled()
+    assert not dock.export_button.isEnabled()
+
+
+def test_rename(open_dock, home: Path) -> None:
+    write(home / "cells.safetensors")
+    (home / "cells.log.csv").touch()
+    dock = open_dock()
+    select(dock, "cells")
+    answer(lambda dialog: dialog.reject())
+    press(dock.rename_button)
+    assert listed(dock) == ["nuclei", "cells"]
+    answer(typed("nuclei"))
+    press(dock.rename_button)
+    assert "a model that comes with napari-unet has it" in dock.message.text()
+    answer(typed(" 내 세포 "))
+    press(dock.rename_button)
+    assert dock.message.text() == "cells is now 내 세포."
+    assert listed(dock) == ["nuclei", "내 세포"]
+    assert dock.table.selected.name == "내 세포"
+    assert sorted(path.name for path in home.iterdir()) == [
+        *("내 세포.log.csv", "내 세포.safetensors"),
+    ]
+
+
+def test_delete_asks_first(open_dock, home: Path) -> None:
+    path = write(home / "cells.safetensors")
+    dock = open_dock()
+    select(dock, "cells")
+    answer(clicked("Cancel"))
+    press(dock.delete_button)
+    assert path.is_file()
+    answer(lambda dialog: dialog.reject())
+    press(dock.delete_button)
+    assert path.is_file()
+    answer(clicked("Delete"))
+    press(dock.delete_button)
+    assert not path.exists()
+    assert dock.message.text() == "cells was deleted."
+    assert dock.table.selected.name == "nuclei"
+
+
+def test_model_that_is_trained_is_not_deleted(open_dock, home: Path) -> None:
+    path = write(home / "cells.safetensors")
+    dock = open_dock()
+    select(dock, "cells")
+    with Hold(path):
+        press(dock.delete_button)  # nothing is asked
+        assert "cells is being trained just now: stop that first" in dock.message.text()
+        answer(typed("other"))
+        press(dock.rename_button)
+        assert "cells is being trained just now" in dock.message.text()
+    assert path.is_file()
+    path.unlink()
+    press(dock.delete_button)
+    assert "You have no model named 'cells'" in dock.message.text()
+    assert listed(dock) == ["nuclei"]
+
+
+def test_export_and_import(
+    open_dock, qtbot, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dock = open_dock()
+    assert "will be listed here" in dock.message.text()
+    path = tmp_path / "usb" / "mine.safetensors"
+    files = {"getSaveFileName": str(path.with_suffix("")), "getOpenFileName": str(path)}
+    for name in files:
+        monkeypatch.setattr(models.QFileDialog, name, lambda *_, name=name: (files[name], ""))
+    press(dock.export_button)
+    assert not dock.import_button.isEnabled()
+    qtbot.waitUntil(lambda: dock.message.text() == f"Exported nuclei to {path}.", timeout=10_000)
+    qtbot.waitUntil(dock.import_button.isEnabled)
+    answer(lambda dialog: dialog.accept())  # with the name that is suggested
+    press(dock.import_button)
+    qtbot.waitUntil(lambda: dock.message.text() == "Imported mine.", timeout=10_000)
+    qtbot.waitUntil(dock.import_button.isEnabled)
+    assert listed(dock) == ["nuclei", "mine"]
+    assert dock.table.selected.name == "mine"
+    assert (home / "mine.safetensors").read_bytes() == path.read_bytes()
+    path.write_bytes(path.read_bytes()[:1000])
+    answer(typed("other"))
+    press(dock.import_button)
+    qtbot.waitUntil(lambda: "is no complete .safetensors file" in dock.message.text())
+    qtbot.waitUntil(dock.import_button.isEnabled)
+    assert listed(dock) == ["nuclei", "mine"]
+    for name in files:
+        files[name] = ""
+    press(dock.import_button)
+    press(dock.export_button)
+    assert dock.import_button.isEnabled()
+
+
+def test_what_others_do_to_the_files_is_shown(open_dock, qtbot, home: Path, tmp_path: Path) -> None:
+    assert not home.exists()
+    dock = open_dock()
+    export("nuclei", home / "cells.safetensors")  # which makes the folder, too
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "cells"])
+    select(dock, "cells")
+    rename("cells", "zellen")
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "zellen"])
+    assert dock.table.selected.name == "zellen"
+    write(home / "zellen.safetensors")  # as a training does again and again
+    qtbot.waitUntil(lambda: "5 <crops>" in dock.card.toPlainText())
+    (home / "zellen.safetensors").unlink()
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei"])
+
+
+def test_segment_dock_follows(make_napari_viewer, qtbot, home: Path) -> None:
+    told = replace(CARD, provenance={**CARD.provenance, "training": {}})
+    path = write(home / "cells.safetensors", told)
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    box = dock.inputs.device.native
+    qtbot.waitUntil(lambda: box.itemText(0).startswith("Automatic:"), timeout=30_000)
+    dock.inputs.choose_model("cells")
+    assert "31 pixels across" in dock.inputs.about.text()
+    rename("cells", "zellen")
+    qtbot.waitUntil(lambda: dock.inputs.model.value == "zellen")
+    assert "cells" not in dock.inputs.model.choices
+    assert "31 pixels across" in dock.inputs.about.text()
+    write(home / "new.safetensors")
+    qtbot.waitUntil(lambda: "new" in dock.inputs.model.choices)
+    assert dock.inputs.model.value == "zellen"
+    path.with_name("zellen.safetensors").unlink()
+    qtbot.waitUntil(lambda: dock.inputs.model.value == "nuclei")
+    assert dock.message.text() == "The model zellen is gone: nuclei is used instead."
+
+
+def test_closed_dock_is_done_with(make_napari_viewer, qtbot, home: Path) -> None:
+    viewer = make_napari_viewer()
+    wrapper, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Models")
+    dock._copy(lambda: str(export("nuclei", home / "a.safetensors")), "Exporting…", "Done {}.")
+    viewer.window.remove_dock_widget(wrapper)
+    qtbot.waitUntil(lambda: dock._job is None, timeout=10_000)
+    dock.deleteLater()
