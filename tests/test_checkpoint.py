@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from napari_unet import checkpoint as module
-from napari_unet.checkpoint import Checkpoint, read_tensors, write_tensors
+from napari_unet.checkpoint import Checkpoint, read_tensors, rehead, write_tensors
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.library import KEY, Card, read_card, read_metadata
 from napari_unet.model import UNet
@@ -281,3 +281,94 @@ def test_tensors_of_any_kind_come_back(tmp_path: Path) -> None:
     assert read.keys() == tensors.keys()
     assert all(torch.equal(v, read[k]) and v.dtype == read[k].dtype for k, v in tensors.items())
     assert read_metadata(tmp_path / "t.safetensors") == {"가": "나"}
+
+
+def scores(saved: Checkpoint, image: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = saved.build()(image)
+    return found
+
+
+IMAGE = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (1, 5), (3, 1), (3, 2), (2, 3), (5, 2)])
+def test_rehead_for_other_channels_says_the_same_of_channels_that_are_alike(
+    before: int, after: int
+) -> None:
+    network = replace(CARD.network, in_channels=before)
+    rule = replace(CARD.preprocessing, channels=before)
+    old = checkpoint(replace(CARD, network=network, preprocessing=rule))
+    new = rehead(old, after, CARD.target)
+    assert new.card.network == replace(network, in_channels=after)
+    assert new.card.preprocessing == replace(rule, channels=after)
+    expected = scores(old, IMAGE.expand(-1, before, -1, -1))
+    found = scores(new, IMAGE.expand(-1, after, -1, -1))
+    assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    changed = {k for k, v in old.weights.items() if not torch.equal(v, new.weights[k])}
+    assert changed == {"contract.0.0.weight"}
+
+
+def test_rehead_shares_the_kernels_of_gray_among_channels() -> None:
+    old = checkpoint()
+    kernels = rehead(old, 3, CARD.target).weights["contract.0.0.weight"]
+    for channel in range(3):
+        torch.testing.assert_close(
+            kernels[:, channel], old.weights["contract.0.0.weight"][:, 0] / 3
+        )
+
+
+def test_rehead_keeps_the_outputs_that_are_still_wanted() -> None:
+    target = Target(extras=("distance",))
+    old = checkpoint(replace(CARD, network=replace(CARD.network, out_channels=3), target=target))
+    wanted = Target(("background", "nucleus", "object"), ("distance",), instances=False)
+    new = rehead(old, 1, wanted)
+    assert new.card.target == wanted
+    assert new.card.network.out_channels == 4
+    before, after = scores(old, IMAGE), scores(new, IMAGE)
+    assert torch.equal(after[:, [0, 2, 3]], before)
+    weights = new.weights["output.weight"][1]
+    assert 0 < weights.abs().max() < 0.1
+    assert new.weights["output.bias"][1] == 0
+    assert torch.equal(scores(rehead(new, 1, target), IMAGE), before)
+
+
+def test_rehead_draws_by_its_seed_and_no_other() -> None:
+    old, target = checkpoint(), Target(("background", "a", "b"))
+    state = torch.get_rng_state()
+    one, same_one, other = (rehead(old, 1, target, seed) for seed in (1, 1, 2))
+    assert torch.equal(state, torch.get_rng_state())
+    assert same(one, same_one)
+    assert not same(one, other)
+    rows = one.weights["output.weight"]
+    assert torch.equal(rows[0], old.weights["output.weight"][0])
+    assert not torch.equal(rows[1], rows[2])
+
+
+def test_rehead_drops_scores_that_are_not_its_own_and_leaves_the_old_one_alone() -> None:
+    told = {**CARD.provenance, "scores": {"0.5": 0.8}, "validation": {"iou": 0.7}}
+    old = checkpoint(replace(CARD, provenance=told))
+    before = {k: v.clone() for k, v in old.weights.items()}
+    assert rehead(old, 1, CARD.target) is old
+    assert rehead(old, 2, CARD.target).card.provenance == CARD.provenance
+    assert all(torch.equal(v, before[k]) for k, v in old.weights.items())
+    assert old.card.provenance == told
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_reheaded_checkpoint_is_saved_and_can_be_trained(tmp_path: Path, half: bool) -> None:
+    old = checkpoint().half() if half else checkpoint()
+    new = rehead(old, 2, Target(("background", "a", "b"), ("distance",)))
+    assert {k: v.dtype for k, v in new.weights.items()} == {
+        k: v.dtype for k, v in old.weights.items()
+    }
+    loaded = Checkpoint.load(new.save(tmp_path / "m.safetensors"))
+    assert loaded.card == new.card
+    network = loaded.build().train()
+    network(torch.zeros(1, 2, 16, 16)).sum().backward()
+    assert network.output.weight.grad is not None
+
+
+def test_rehead_for_no_channel_is_refused() -> None:
+    with pytest.raises(ValueError, match="in_channels = 0 is not possible"):
+        rehead(checkpoint(), 0, CARD.target)

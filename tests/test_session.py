@@ -11,6 +11,7 @@ from napari_unet.augmentation import Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, UNetConfig
 from napari_unet.engines import OutOfMemory
+from napari_unet.library import is_held
 from napari_unet.model import UNet
 from napari_unet.patches import Example
 from napari_unet.prediction import run_to_end
@@ -195,6 +196,17 @@ def test_a_long_validation_hears_a_stop(monkeypatch: pytest.MonkeyPatch, tmp_pat
                 steps.send(True)
             break
     assert Checkpoint.load(Files(output).best).card.provenance["training"]["iteration"] == 3
+
+
+def test_two_runs_do_not_write_one_model(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    first = train(examples(0), examples(1), untrained(CARD), CONFIG, output=output)
+    next(first)
+    second = train(examples(0), examples(1), untrained(CARD), CONFIG, output=output)
+    with pytest.raises(OSError, match="m is being trained just now"):
+        next(second)
+    run_to_end(first)
+    assert not is_held(output)
 
 
 def test_split_keeps_order_and_leaves_the_rest_last():

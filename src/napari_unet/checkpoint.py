@@ -12,11 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from napari_unet.config import Target
 from napari_unet.files import make_folder, write_whole
 from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
 from napari_unet.model import UNet
 
 Tensors = Mapping[str, Tensor]
+FIRST, LAST = "contract.0.0", "output"
+"""Layers that an image enters by, and that the scores come from."""
+NEW_STD = 0.01
+"""Of a new output's weights: so small that it says nothing yet, and differs from the next one."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,70 @@ def _check_fit(network: Tensors, weights: Tensors) -> None:
                 f" {name} is {found.get(name, 'missing')} and should be"
                 f" {wanted.get(name, 'absent')}; copy or download the file again."
             )
+
+
+def rehead(checkpoint: Checkpoint, channels: int, target: Target, seed: int = 0) -> Checkpoint:
+    """Return a checkpoint for other channels of the image or other outputs, the rest kept.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What is known already.
+    channels : int
+        Channels of the images. What the network says of an image whose channels are all alike
+        stays the same: the sum of the kernels over the channels is kept.
+    target : Target
+        What the outputs are to mean. Those that have a name of before keep their weights; the
+        others begin with small random ones.
+    seed : int
+        Of the random weights.
+
+    Raises
+    ------
+    ValueError
+        If `channels` is less than 1.
+    """
+    card = checkpoint.card
+    if (channels, target) == (card.network.in_channels, card.target):
+        return checkpoint
+    network = replace(card.network, in_channels=channels, out_channels=target.channels)
+    rule = replace(card.preprocessing, channels=channels)
+    known = {k: v for k, v in card.provenance.items() if k not in ("scores", "validation")}
+    weights = dict(checkpoint.weights)
+    kernels = weights[f"{FIRST}.weight"]
+    weights[f"{FIRST}.weight"] = _spread(kernels.float(), channels).to(kernels.dtype)
+    weights |= _renamed(weights, _outputs(card.target), _outputs(target), seed)
+    return Checkpoint(
+        replace(card, network=network, target=target, preprocessing=rule, provenance=known), weights
+    )
+
+
+def _spread(kernels: Tensor, channels: int) -> Tensor:
+    """Give kernels (outputs, C, 3, 3) another C: shared channels keep theirs, the sum stays."""
+    before = kernels.shape[1]
+    if channels <= before:
+        dropped = kernels[:, channels:].sum(1, keepdim=True)
+        return kernels[:, :channels] + dropped / channels
+    new = kernels.mean(1, keepdim=True).expand(-1, channels - before, -1, -1)
+    return torch.cat((kernels, new), 1) * (before / channels)
+
+
+def _outputs(target: Target) -> tuple[str, ...]:
+    return (*target.classes, *target.extras)
+
+
+def _renamed(
+    weights: Tensors, before: tuple[str, ...], after: tuple[str, ...], seed: int
+) -> dict[str, Tensor]:
+    """Return the last layer's weights for other outputs, those of the same name as they were."""
+    kernels, biases = weights[f"{LAST}.weight"], weights[f"{LAST}.bias"]
+    shape = (len(after), *kernels.shape[1:])
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * NEW_STD
+    own, bias = noise.to(kernels.dtype), torch.zeros(len(after), dtype=biases.dtype)
+    for row, name in enumerate(after):
+        if name in before:
+            own[row], bias[row] = kernels[before.index(name)], biases[before.index(name)]
+    return {f"{LAST}.weight": own, f"{LAST}.bias": bias}
 
 
 def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.library import Card
+from napari_unet.library import Card, Hold
 from napari_unet.model import UNet
 from napari_unet.patches import Example
 from napari_unet.training.session import Session
@@ -79,6 +80,11 @@ def train(
 
 def follow(session: Session, resume: bool = False) -> Generator[TrainProgress, bool | None, None]:
     """Run a session to its end, or to a stop; see :func:`train`."""
+    with Hold(session.files.best) if session.files is not None else nullcontext():
+        yield from _follow(session, resume)
+
+
+def _follow(session: Session, resume: bool) -> Generator[TrainProgress, bool | None, None]:
     session.open(resume)
     if not resume and session.card.is_trained and (yield from session.assess()):
         return  # what was trained before is kept until something better comes of it

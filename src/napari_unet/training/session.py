@@ -147,7 +147,6 @@ class Session:
             self.run.best, self.judgements = merit(scores), judgements
             self.best = self._checkpoint(scores)
         self._save(scores, loss, improved)
-        self._remember()
         return bool((yield self._progress(loss, rate, scores, improved)))
 
     def keep(self) -> None:
@@ -288,13 +287,14 @@ class Session:
         return Checkpoint.of(self.run.averaged, card)
 
     def _save(self, scores: dict[str, float], loss: float, improved: bool) -> None:
+        self._remember()
         if self.files is None:
             return
         self._saved = time.monotonic()
         if improved:
             self.best.save(self.files.best)
         self._checkpoint(scores).save(self.files.last)
-        self.files.save_state(self.run, self.config, self.fingerprint)
+        self.files.save_state(*self._good, self.config, self.fingerprint)
         if scores:
             self.files.append(self.run, loss, scores)
 

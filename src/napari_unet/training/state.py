@@ -219,10 +219,12 @@ class Files:
             )
         make_folder(self.best.parent)
 
-    def save_state(self, run: Run, config: TrainConfig, data: str) -> None:
+    def save_state(
+        self, tensors: Tensors, counters: Mapping[str, Any], config: TrainConfig, data: str
+    ) -> None:
         """Write what resuming needs, whole or not at all."""
-        state = {"config": asdict(config), "data": data, "run": run.counters}
-        write_tensors(self.state, run.tensors(), {STATE: json.dumps(state)})
+        state = {"config": asdict(config), "data": data, "run": counters}
+        write_tensors(self.state, tensors, {STATE: json.dumps(state)})
 
     def restore(self, run: Run, config: TrainConfig, data: str) -> Checkpoint:
         """Continue where the last save was; returns the best checkpoint so far.
