@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from qtpy.QtCore import QObject
@@ -142,3 +145,64 @@ def test_a_job_ends_with_the_widget_that_owns_it(qtbot, keeps_window: bool) -> N
     count = len(ran)
     qtbot.wait(100)
     assert len(ran) == count
+
+
+@pytest.mark.parametrize("ending", ["abandon", "close"])
+@pytest.mark.parametrize("keeps_window", [False, True])
+def test_a_job_that_has_something_to_save_saves_it(qtbot, keeps_window: bool, ending: str) -> None:
+    saved, ran = [], []
+
+    def steps():
+        while not (yield):
+            ran.append(1)
+            time.sleep(0.005)
+        yield  # whatever it says then, nobody need listen
+        saved.append(len(ran))
+
+    parent = QWidget()
+    job = Job(steps, parent, keeps_window, saves=True)
+    heard = Heard(job)
+    job.start()
+    qtbot.waitUntil(lambda: len(ran) > 3)
+    if ending == "abandon":
+        job.abandon()
+        qtbot.waitUntil(lambda: heard.over)
+    else:
+        parent.deleteLater()
+        del job, parent
+    qtbot.waitUntil(lambda: bool(saved))
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from qtpy.QtWidgets import QApplication, QWidget
+from napari_unet._qt.worker import Job
+
+def steps():
+    while not (yield):
+        time.sleep(0.5)
+    time.sleep(0.2)
+    Path(sys.argv[1]).touch()
+
+application, owner = QApplication([]), QWidget()
+job = Job(steps, owner, saves=sys.argv[2] != "drops")
+job.start()
+end = time.monotonic() + 0.3
+while time.monotonic() < end:
+    application.processEvents()
+if sys.argv[2] == "fails":
+    raise SystemExit(3)
+owner.deleteLater()
+application.processEvents()
+"""
+
+
+@pytest.mark.parametrize("ending", ["closes", "fails", "drops"])
+def test_a_program_that_ends_waits_until_it_is_saved(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "saved"
+    command = [sys.executable, "-c", SCRIPT, str(path), ending]
+    done = subprocess.run(command, timeout=60, check=False, capture_output=True, text=True)
+    assert done.returncode == (3 if ending == "fails" else 0), done.stderr
+    assert "Error" not in done.stderr
+    assert path.exists() == (ending != "drops")

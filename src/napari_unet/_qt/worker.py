@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, ClassVar
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QThreadPool, Signal
 
 Steps = Generator[Any, Any, Any]
 UserErrors = (ValueError, OSError, MemoryError, RuntimeError, ImportError)
@@ -37,6 +39,9 @@ class Job(QObject):
         Whoever owns it.
     keeps_window : bool
         Whether napari asks before its window is closed while this runs.
+    saves : bool
+        Whether the generator has something to save: it is then stopped, rather than dropped, when
+        the window closes or the job is abandoned.
     """
 
     progressed = Signal(object)
@@ -49,12 +54,17 @@ class Job(QObject):
     """After `returned`, `failed`, or a call of `abandon`; nothing runs any more."""
 
     def __init__(
-        self, make_steps: Callable[[], Steps], parent: QObject, keeps_window: bool = False
+        self,
+        make_steps: Callable[[], Steps],
+        parent: QObject,
+        keeps_window: bool = False,
+        saves: bool = False,
     ) -> None:
         super().__init__(parent)
         self._stopping = Event()
-        create = create_worker if keeps_window else GeneratorWorker
-        self._worker = create(_guarded, make_steps, self._stopping)
+        kind = _SavingWorker if saves else _Worker
+        create = partial(create_worker, _worker_class=kind) if keeps_window else kind
+        self._worker = create(_guarded, make_steps, self._stopping, Event())
         self._worker.yielded.connect(self._on_yielded)
         self._worker.returned.connect(self._on_returned)
         self._worker.finished.connect(self._on_finished)
@@ -89,7 +99,56 @@ class Job(QObject):
         self.deleteLater()
 
 
-def _guarded(make_steps: Callable[[], Steps], stopping: Event) -> Steps:
+class _Worker(GeneratorWorker):  # type: ignore[misc]
+    """A worker that a program which ends waits for: what it would tell then is gone, and it fails.
+
+    It ends after the step at hand.
+    """
+
+    at_work: ClassVar[set[_Worker]] = set()
+
+    def __init__(
+        self,
+        steps: Callable[..., Steps],
+        make_steps: Callable[[], Steps],
+        stopping: Event,
+        leaving: Event,
+    ) -> None:
+        super().__init__(steps, make_steps, stopping, leaving)
+        self._stopping, self._leaving = stopping, leaving
+
+    def work(self) -> Any:
+        """Run the generator."""
+        self.at_work.add(self)
+        try:
+            return super().work()
+        finally:
+            self.at_work.discard(self)
+
+
+class _SavingWorker(_Worker):
+    """A worker whose generator is stopped where napari would have it dropped.
+
+    One that is dropped stays at its `yield` for good, and saves nothing.
+    """
+
+    def quit(self) -> None:
+        """Ask the generator to end; nothing is heard of it any more."""
+        self._leaving.set()
+        self._stopping.set()
+
+
+@atexit.register
+def _wait_for_workers() -> None:
+    at_work = tuple(_Worker.at_work)
+    for worker in at_work:
+        worker.quit()
+    pool = QThreadPool.globalInstance()
+    if at_work and pool is not None:
+        pool.waitForDone()
+
+
+def _guarded(make_steps: Callable[[], Steps], stopping: Event, leaving: Event) -> Steps:
     """Pass on what the generator yields and returns, and stops; no error leaves the thread."""
     try:
         steps = make_steps()
@@ -99,7 +158,8 @@ def _guarded(make_steps: Callable[[], Steps], stopping: Event) -> Steps:
                 value = steps.send(stop)
             except StopIteration as end:
                 return end.value
-            yield value
+            if not leaving.is_set():  # else there may be no window to tell
+                yield value
             stop = stopping.is_set() or None
     except Exception as error:
         return _Failure(sentence(error))

@@ -143,7 +143,7 @@ class Comparison:
             verdict = ": no clear difference"
         return (
             f"{named}{verdict}. Before: {before}. After: {after}. AP changed by {low:+.2f} to"
-            f" {high:+.2f} (95 % interval)."
+            f" {high:+.2f} (95% interval)."
         )
 
 

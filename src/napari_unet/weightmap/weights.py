@@ -191,13 +191,13 @@ def _weights(
     balance: bool,
 ) -> NDArray[np.float32]:
     weights = separation_term(parted, w0, sigma, spacing)
-    background, foreground = _class_weights(parted) if balance else (1.0, 1.0)
+    background, foreground = class_weights(parted) if balance else (1.0, 1.0)
     weights += np.where(parted > 0, np.float32(foreground), np.float32(background))
     weights[parted < 0] = 0
     return weights
 
 
-def _class_weights(parted: NDArray[np.int32]) -> tuple[float, float]:
+def class_weights(parted: NDArray[np.int32]) -> tuple[float, float]:
     """Return w_c of background and of objects."""
     foreground, counted = np.count_nonzero(parted > 0), np.count_nonzero(parted >= 0)
     if foreground in (0, counted):

@@ -1,0 +1,88 @@
+"""What a fine-tuning does in its thread: load, copy what it learns from, train, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_unet._qt.overlays import Origin
+from napari_unet._qt.progress import in_words
+from napari_unet._qt.sources import Learnt
+from napari_unet.config import TrainConfig
+
+if TYPE_CHECKING:  # loads torch
+    from napari_unet.training import Task, Tuned, TuneProgress
+
+STOPPING = "Stopping…"
+DEVICES = {"cpu": "CPU", "cuda": "GPU", "mps": "GPU"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What was asked for, with nothing left to look up in a window.
+
+    Parameters
+    ----------
+    learn : callable
+        Returns what to learn from; called in a thread.
+    start : str or None
+        Name of the model to start from; None: from scratch.
+    output : Path
+        File of the model to be.
+    config : TrainConfig
+        How to train.
+    device : str
+        Where.
+    resume : bool
+        Whether to go on with a run that was stopped.
+    """
+
+    learn: Callable[[], Learnt]
+    start: str | None
+    output: Path
+    config: TrainConfig
+    device: str
+    resume: bool = False
+
+    def prepare(self) -> tuple[Task, tuple[Origin, ...]]:
+        """Return the task, and where its pairs are from; to be called in a thread."""
+        from napari_unet.training import Task
+
+        pairs, origins = self.learn()
+        task = Task(pairs, self.start, self.output, self.config, self.device, self.resume)
+        return task, origins
+
+
+def in_a_line(step: TuneProgress, stopping: bool) -> str:
+    """Say what is being done, how long it takes, where, and in how much memory."""
+    parts = [f"{STOPPING} {step.stage}" if stopping else str(step.stage)]
+    if step.seconds_left is not None and not stopping:
+        parts.append(f"{in_words(step.seconds_left)} left")
+    parts.append(DEVICES.get(step.device, step.device))
+    if step.memory is not None:
+        parts.append(f"{step.memory / 2**30:.1f} GB")
+    return " · ".join(part for part in parts if part)
+
+
+def load_all() -> Generator[None, None, list[str]]:
+    """Load what is slow to load; return the devices that there are."""
+    from napari_unet import training  # noqa: F401 (all that a run needs)
+    from napari_unet.engines import available_devices
+
+    import_module("pyqtgraph")
+    yield
+    return available_devices()
+
+
+def tune_steps(
+    lesson: Lesson,
+) -> Generator[TuneProgress | tuple[Origin, ...], bool | None, Tuned | None]:
+    """Run in a thread what was asked for; first it yields where its pairs are from."""
+    from napari_unet.training import fine_tune
+
+    task, origins = lesson.prepare()
+    yield origins
+    return (yield from fine_tune(task))

@@ -1,0 +1,69 @@
+"""What the docks of one window tell each other about a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import napari
+
+from napari_unet._qt import preferences
+from napari_unet.config import TrainConfig
+
+if TYPE_CHECKING:
+    from napari_unet.annotations import Project
+
+D = TypeVar("D")
+
+
+def docks_of(viewer: napari.viewer.Viewer, kind: type[D]) -> Iterator[D]:
+    """Return the widgets of a kind that are docked in a window."""
+    docked: Any = tuple(viewer.window.dock_widgets.values())
+    return (widget for widget in docked if isinstance(widget, kind))
+
+
+def open_project(viewer: napari.viewer.Viewer) -> Project | None:
+    """Return the project that is open in the dock Annotate, if there is one."""
+    from napari_unet._qt.annotate import AnnotateWidget
+
+    projects = (dock.folder.project for dock in docks_of(viewer, AnnotateWidget))
+    return next((project for project in projects if project is not None), None)
+
+
+def choose_for_segmenting(viewer: napari.viewer.Viewer, model: str, device: str) -> None:
+    """Let the dock Segment use a model, also if it is opened later.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The window.
+    model : str
+        Its name, or its path.
+    device : str
+        Where it is to run.
+    """
+    from napari_unet._qt.segment import SegmentWidget
+
+    preferences.remember(model, device)
+    for dock in docks_of(viewer, SegmentWidget):
+        if not dock.is_running:
+            dock.inputs.reset_choices()
+            with suppress(ValueError, OSError):  # it is gone already
+                dock.inputs.choose_model(model)
+
+
+def show_weights(viewer: napari.viewer.Viewer, config: TrainConfig) -> None:
+    """Let the dock Weight Map show the map that is trained with."""
+    from napari_unet._qt.weight_map import WeightMapWidget
+
+    for dock in docks_of(viewer, WeightMapWidget):
+        dock.show_settings(config)
+
+
+def show_zoom(viewer: napari.viewer.Viewer, zoom: float) -> None:
+    """Let the dock Weight Map show the images at the size at which they are trained on."""
+    from napari_unet._qt.weight_map import WeightMapWidget
+
+    for dock in docks_of(viewer, WeightMapWidget):
+        dock.show_at(zoom)

@@ -1,0 +1,214 @@
+"""Which image and labels layers belong together, to learn from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+import napari
+from napari.layers import Image, Labels
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QLabel,
+    QSizePolicy,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_unet._qt.annotation_layers import annotated_shape
+from napari_unet._qt.layers import pixels
+
+MADE_HERE = "napari-unet"
+"""Key in the metadata of layers that the plugin shows, and that nobody has annotated."""
+NO_PAIR = (
+    "There is nothing to learn from yet: label some objects of an image, with the dock Annotate or"
+    " the brush of a labels layer."
+)
+ROWS = 5
+"""Of the table; the others are scrolled to."""
+BOX = "border: 1px solid gray; border-radius: 2px; width: 10px; height: 10px;"
+"""Of what is not checked, which the dark theme leaves invisible."""
+_ANNOTATION = re.compile(r"(.+) annotation(?: \[\d+\])?")
+_RESULT = re.compile(r"(.+) \[[^\]]*[^\]\d][^\]]*\](?: \[\d+\])?")
+
+
+@dataclass(frozen=True)
+class LayerPair:
+    """An image layer and the labels layer that annotates it.
+
+    Parameters
+    ----------
+    image : Image
+        What the network will see.
+    labels : Labels
+        What it is to say of that.
+    sure : bool
+        False where the labels may as well be those of another image.
+    """
+
+    image: Image
+    labels: Labels
+    sure: bool = True
+
+
+def find_pairs(viewer: napari.viewer.ViewerModel) -> list[LayerPair]:
+    """Return the image and labels layers of equal shape that belong together.
+
+    By their names ("NAME annotation" is of NAME), else in the order of the layers. Labels that a
+    network has found ("NAME [model]") count where there are no others, as they may have been
+    corrected. Where labels could be those of several images, each of these comes with them.
+    """
+    layers = [layer for layer in viewer.layers if MADE_HERE not in layer.metadata]
+    images = [layer for layer in layers if isinstance(layer, Image)]
+    labels = [layer for layer in layers if isinstance(layer, Labels)]
+    names = {image.name for image in images}
+    found = [layer for layer in labels if _is_result(layer, names)]
+    return _pair(images, [a for a in labels if a not in found]) or _pair(images, found)
+
+
+def _is_result(labels: Labels, names: set[str]) -> bool:
+    parts = _RESULT.fullmatch(labels.name)
+    return parts is not None and parts[1] in names
+
+
+def _pair(images: Sequence[Image], labels: Sequence[Labels]) -> list[LayerPair]:
+    named = [(image, one) for one in labels if (image := _image_of(one, images)) is not None]
+    taken = {image for image, _ in named}
+    named = list({image: (image, one) for image, one in reversed(named)}.values())[::-1]
+    rest = [one for one in labels if one not in {one for _, one in named}]
+    pairs = [LayerPair(image, one) for image, one in named]
+    for shape in dict.fromkeys(pixels(one).shape for one in rest):
+        alike = [one for one in rest if pixels(one).shape == shape]
+        free = [i for i in images if annotated_shape(i) == shape and i not in taken]
+        pairs += _in_order(free, alike)
+    order = list(images)
+    return sorted(pairs, key=lambda pair: (not pair.sure, order.index(pair.image)))
+
+
+def _image_of(labels: Labels, images: Sequence[Image]) -> Image | None:
+    """Return the image that labels are of by their name, if it has their shape."""
+    parts = _ANNOTATION.fullmatch(labels.name) or _RESULT.fullmatch(labels.name)
+    return next(
+        (i for i in images if parts and i.name == parts[1] and fits(i, labels)),
+        None,
+    )
+
+
+def _in_order(images: Sequence[Image], labels: Sequence[Labels]) -> list[LayerPair]:
+    """Pair what has one shape, first with first; images that are left over may be meant, too."""
+    if not images or not labels:
+        return []
+    return [
+        LayerPair(image, one or labels[-1], sure=one is not None)
+        for image, one in zip_longest(images, labels[: len(images)])
+    ]
+
+
+def fits(image: Image, labels: Labels) -> bool:
+    """Say whether there is a label for each pixel."""
+    return annotated_shape(image) == tuple(pixels(labels).shape)
+
+
+class Pairs(QWidget):
+    """Shows the pairs that there are; of several, some can be left out.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose layers are paired.
+    """
+
+    changed = Signal()
+    """Others are chosen than before."""
+
+    def __init__(self, viewer: napari.viewer.ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._pairs: list[LayerPair] = []
+        self._wished: dict[tuple[Image, Labels], bool] = {}  # what was checked or unchecked by hand
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.table = QTreeWidget()
+        self.table.setToolTip(
+            "Images and labels of one shape. Uncheck what is not to be learnt from; labels that are"
+            ' of another image than theirs here: call them "NAME annotation".'
+        )
+        self.table.setHeaderLabels(["Image", "Labels"])
+        self.table.setRootIsDecorated(False)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.table.setUniformRowHeights(True)
+        self.table.setStyleSheet(f"QTreeView::indicator:unchecked {{ {BOX} }}")
+        self.table.itemChanged.connect(self._on_checked)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text)
+        layout.addWidget(self.table)
+        self.reset_choices()
+
+    def reset_choices(self) -> None:
+        """Pair the layers that there are now."""
+        before = self.chosen()
+        self._pairs = find_pairs(self._viewer)
+        known = {(pair.image, pair.labels) for pair in self._pairs}
+        self._wished = {key: on for key, on in self._wished.items() if key in known}
+        self._show()
+        if self.chosen() != before:
+            self.changed.emit()
+
+    def chosen(self) -> list[LayerPair]:
+        """Return the pairs to learn from."""
+        return [pair for pair in self._pairs if self._is_wished(pair)]
+
+    def _is_wished(self, pair: LayerPair) -> bool:
+        if len(self._pairs) == 1:
+            return True
+        return self._wished.get((pair.image, pair.labels), pair.sure)
+
+    def _show(self) -> None:
+        several = len(self._pairs) > 1
+        self.table.setVisible(several)
+        self.text.setVisible(not several)
+        self.text.setText(NO_PAIR)
+        if len(self._pairs) == 1:
+            (pair,) = self._pairs
+            self.text.setText(f"Learns from {pair.image.name} with {pair.labels.name}.")
+        if several:
+            self._fill_table()
+
+    def _fill_table(self) -> None:
+        self.table.blockSignals(True)
+        self.table.clear()
+        for pair in self._pairs:
+            item = QTreeWidgetItem(self.table, [pair.image.name, pair.labels.name])
+            state = Qt.CheckState.Checked if self._is_wished(pair) else Qt.CheckState.Unchecked
+            item.setCheckState(0, state)
+            item.setSizeHint(0, QSize(0, self._row))
+            for column, layer in enumerate((pair.image, pair.labels)):
+                item.setToolTip(column, layer.name)
+        self.table.blockSignals(False)
+        self.table.setColumnWidth(0, 140)
+        header = self.table.header()
+        height = self._row * min(len(self._pairs), ROWS)
+        height += header.sizeHint().height() if header is not None else 0
+        self.table.setFixedHeight(height + 2 * self.table.frameWidth() + 6)
+        policy = Qt.ScrollBarPolicy
+        scrolls = len(self._pairs) > ROWS
+        self.table.setVerticalScrollBarPolicy(
+            policy.ScrollBarAsNeeded if scrolls else policy.ScrollBarAlwaysOff
+        )
+
+    @property
+    def _row(self) -> int:
+        return self.fontMetrics().height() + 4
+
+    def _on_checked(self, item: QTreeWidgetItem) -> None:
+        pair = self._pairs[self.table.indexOfTopLevelItem(item)]
+        on = item.checkState(0) == Qt.CheckState.Checked
+        self._wished[pair.image, pair.labels] = on
+        self.changed.emit()

@@ -1,0 +1,303 @@
+"""How a training is to go: what it starts from, what it is called, and how long it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from magicgui.widgets import ComboBox
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_unet._qt import form
+from napari_unet._qt.form import Field
+from napari_unet._qt.inputs import ADVANCED as SEGMENT
+from napari_unet._qt.inputs import _folded as folded
+from napari_unet._qt.shelf import Shelf
+from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
+from napari_unet.library import (
+    SUFFIX,
+    check_name,
+    free_name,
+    is_taken,
+    list_models,
+    own_models,
+    read_metadata,
+    user_folder,
+)
+
+FIELDS = {
+    "minutes": Field(
+        "Minutes",
+        "How long to learn at most; it ends sooner if it gets no better for a while.",
+        empty="by steps",
+        options={"min": 0.0, "max": 10_000.0, "step": 1.0},
+    ),
+    "iterations": Field(
+        "Steps",
+        "How many steps to learn at most, if not by the clock.",
+        options={"min": 1, "max": 1_000_000, "step": 50},
+    ),
+    "learning_rate": Field(
+        "Learning rate",
+        "How far a step goes, at most. Lower it if the loss jumps.",
+        empty="automatic",
+        options={"min": 0.0, "max": 1.0, "step": 0.0001},
+    ),
+    "batch": Field(
+        "Patches per step",
+        "More make a step steadier and slower, and need more memory.",
+        options={"min": 1, "max": 256, "step": 1},
+    ),
+    "patch": Field(
+        "Patch",
+        "Side of the squares that are cut out to learn from, in pixels of the network. They must"
+        " hold several objects.",
+        options={"min": 16, "max": 2048, "step": 16},
+    ),
+    "w0": Field(
+        "Gap weight (w0)",
+        "How much more a pixel in the narrowest gap between two objects counts. More keeps touching"
+        " objects apart. The dock Weight Map shows it.",
+        options={"min": 0.0, "max": 1000.0, "step": 1.0},
+    ),
+    "sigma": Field(
+        "Gap width (sigma)",
+        "How wide gaps may be that count more, in pixels. The dock Weight Map shows it.",
+        options={"min": 0.5, "max": 100.0, "step": 0.5},
+    ),
+    "balance": Field(
+        "Balance classes",
+        "Give objects more weight the rarer they are. They then come out wider.",
+    ),
+    "val_fraction": Field(
+        "Held out",
+        "Share of the annotation that is not learnt from, but says how good the network is.",
+        options={"min": 0.05, "max": 0.9, "step": 0.05},
+    ),
+    "elastic": Field("Bend patches", "Deform patches as living tissue may be deformed."),
+    "invert": Field(
+        "Invert contrast",
+        "Share of the patches in which dark and bright change places.",
+        options={"min": 0.0, "max": 1.0, "step": 0.05},
+    ),
+    "resize": Field(
+        "Fit object size",
+        "Resize images whose objects are much larger or smaller than those that the model knows.",
+    ),
+    "scale": Field(
+        "Vary size",
+        "Patches are resized by a random factor of at most so much, up or down.",
+        options={"min": 1.0, "max": 4.0, "step": 0.05},
+    ),
+    "seed": Field(
+        "Seed",
+        "Of all that is random: the same seed gives the same network.",
+        options={"min": 0, "max": 2**31 - 1, "step": 1},
+    ),
+}
+HIDDEN = {
+    "optimizer": "AdamW suits a network that is to be taught quickly",
+    "validate_every": "as often as curves need",
+    "average": "smooths what is saved",
+    "patience": "the budget ends a run, and its button",
+    "compile": "needs a C++ compiler",
+}
+"""Fields of the config that are not typed, and why."""
+SCRATCH = "From scratch"
+STATE = "napari_unet_run"
+"""Metadata entry in which a training keeps its state (as in training.state, which loads torch)."""
+
+
+class Plan(QWidget):
+    """Chooses the start, the name, the device and the settings of a training.
+
+    Parameters
+    ----------
+    parent : QWidget or None
+        Whoever owns it.
+    """
+
+    changed = Signal()
+    """Something else is chosen, other than the name."""
+    renamed = Signal()
+    """The name is another one, and may be that of a run that was stopped."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.folder: Path = user_folder()
+        self._proposed = ""
+        self._shelf = Shelf(self)
+        self.start = ComboBox(
+            name="start",
+            label="Start from",
+            tooltip="The model that is taught further; it stays as it is. From scratch: a network"
+            " that knows nothing, which takes much longer.",
+            choices=self._starts,
+        )
+        self.name = QComboBox()
+        self.name.setEditable(True)
+        self.name.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.name.setToolTip(
+            "What the new model is called. The list holds runs that were stopped: choose one, and"
+            " press Resume."
+        )
+        self.settings = form.build(TrainConfig, FIELDS)
+        self.settings["learning_rate"].native.setDecimals(5)
+        self.device = cast(
+            ComboBox, form.build(SegmentConfig, {"device": SEGMENT["device"]})["device"]
+        )
+        for name, widget in self.settings.items():
+            form.show(widget, getattr(FINE_TUNE, name))
+        self._lay_out()
+        self._connect()
+        self.reset_choices()
+        self.propose()
+
+    def _starts(self, _: object = None) -> list[tuple[str, str]]:
+        general = list_models()
+        own = {name: path for name, path in own_models(self.folder).items() if name not in general}
+        named = [(name, name) for name in general] + [(name, str(p)) for name, p in own.items()]
+        return [*named, (SCRATCH, "")]
+
+    def _lay_out(self) -> None:
+        main = form.lay_out(self.start)
+        rows = main.layout()
+        assert isinstance(rows, QFormLayout)
+        label = QLabel("Name")
+        label.setToolTip(self.name.toolTip())
+        rows.addRow(label, self.name)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(main)
+        layout.addWidget(folded("Advanced", form.lay_out(self.device, *self.settings.values())))
+
+    def _connect(self) -> None:
+        self.start.changed.connect(self._on_start)
+        self._shelf.changed.connect(self._on_models_changed)
+        self.name.editTextChanged.connect(lambda _: self.renamed.emit())
+        self.settings["minutes"].changed.connect(self._show_budget)
+        for widget in (self.device, *self.settings.values()):
+            widget.changed.connect(lambda _: self.changed.emit())
+
+    def _on_start(self) -> None:
+        self.propose()
+        self.changed.emit()
+
+    def _on_models_changed(self, renamed: dict[str, str]) -> None:
+        """Follow the user's models, but for those that a run writes meanwhile."""
+        if self.isEnabled():
+            chosen = str(self.start.value)
+            self.reset_choices()
+            if chosen in renamed:
+                self.start.value = renamed[chosen]
+            self.renamed.emit()
+
+    def _show_budget(self) -> None:
+        self.settings["iterations"].enabled = form.value(self.settings["minutes"]) is None
+
+    def put_into(self, folder: Path | None) -> None:
+        """Let models be written into a project's folder; None: the user's."""
+        folder = user_folder() if folder is None else folder
+        if folder != self.folder:
+            self.folder = folder
+            self.reset_choices()
+            self.propose()
+
+    def reset_choices(self) -> None:
+        """Offer the models that there are now; what was chosen stays, if it can."""
+        chosen = self.start.value
+        with self.start.changed.blocked():
+            self.start.reset_choices()
+            if chosen in self.start.choices:
+                self.start.value = chosen
+        self._show_budget()
+        name = self.name.currentText()
+        self.name.blockSignals(True)
+        self.name.clear()
+        self.name.addItems(self.stopped_runs())
+        self.name.setEditText(name)
+        self.name.blockSignals(False)
+        if self.start.value != chosen:
+            self._on_start()
+
+    def propose(self) -> None:
+        """Propose a free name, unless another one was typed."""
+        if self.name.currentText() in ("", self._proposed):
+            self._proposed = free_name(f"my-{Path(self.start.value or 'model').stem}", self.folder)
+            self.name.setEditText(self._proposed)
+
+    def take_free_name(self) -> None:
+        """Replace a name that is taken, if it was proposed and not typed."""
+        if self.name.currentText() == self._proposed and is_taken(self._proposed, self.folder):
+            self.propose()
+
+    @property
+    def output(self) -> Path:
+        """File of the model to be.
+
+        Raises
+        ------
+        ValueError
+            If the name is not possible.
+        """
+        return self.folder / f"{check_name(self.name.currentText().strip())}{SUFFIX}"
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the name is that of a run that was stopped."""
+        return self.name.currentText().strip() in stopped_runs(self.folder)
+
+    def stopped_runs(self) -> list[str]:
+        """Return the names of the runs that can go on."""
+        return stopped_runs(self.folder)
+
+    @property
+    def config(self) -> TrainConfig:
+        """The settings.
+
+        Raises
+        ------
+        ValueError
+            If one is not possible.
+        """
+        return replace(FINE_TUNE, **form.read(self.settings))
+
+    def offer_devices(self, available: Sequence[str]) -> None:
+        """Take away the devices that are not there."""
+        texts: dict[Any, str] = {
+            value: text for text, value in SEGMENT["device"].options["choices"]
+        }
+        wanted = self.device.value
+        first = texts[available[0]]
+        with self.device.changed.blocked():
+            self.device.choices = ()  # else those that stay keep their places
+            self.device.choices = [
+                (f"Automatic: {first}", "auto"),
+                *((texts[name], name) for name in available),
+            ]
+            self.device.value = wanted if wanted in self.device.choices else "auto"
+
+
+def stopped_runs(folder: Path) -> list[str]:
+    """Return the names of the trainings in a folder that have something left to do."""
+    ending = f".resume{SUFFIX}"
+    states = sorted(folder.glob(f"[!.]*{ending}"))
+    return [path.name.removesuffix(ending) for path in states if can_go_on(path)]
+
+
+def can_go_on(state: Path) -> bool:
+    """Say whether the budget of a training is not used up, by the state that it left."""
+    try:
+        told = json.loads(read_metadata(state)[STATE])
+        config, run = told["config"], told["run"]
+        if 0 < config["patience"] <= run["stale"]:
+            return False
+        if config["minutes"] is not None:
+            return bool(run["seconds"] < 60 * config["minutes"])
+        return bool(run["iteration"] < config["iterations"])
+    except (OSError, ValueError, KeyError, TypeError):  # gone, damaged, or of another version
+        return False

@@ -1,0 +1,143 @@
+"""Which layers belong together, by their names and shapes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+
+from napari_unet._qt.pairs import MADE_HERE, NO_PAIR, Pairs, find_pairs
+
+SIZE = (24, 32)
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    return ViewerModel()
+
+
+def image(viewer, name, shape=SIZE, **options):
+    return viewer.add_image(np.zeros(shape, np.uint8), name=name, **options)
+
+
+def labels(viewer, name, shape=SIZE, **options):
+    return viewer.add_labels(np.zeros(shape, np.int32), name=name, **options)
+
+
+def named(viewer) -> list[tuple[str, str, bool]]:
+    return [(pair.image.name, pair.labels.name, pair.sure) for pair in find_pairs(viewer)]
+
+
+def test_one_of_each_is_a_pair_whatever_they_are_called(viewer) -> None:
+    image(viewer, "cells")
+    labels(viewer, "Labels")
+    assert named(viewer) == [("cells", "Labels", True)]
+
+
+def test_names_go_before_order(viewer) -> None:
+    for name in ("a", "b", "c"):
+        image(viewer, name)
+    for name in ("c annotation", "b annotation [1]", "drawn"):
+        labels(viewer, name)
+    assert named(viewer) == [
+        ("a", "drawn", True),
+        ("b", "b annotation [1]", True),
+        ("c", "c annotation", True),
+    ]
+
+
+def test_without_names_in_the_order_of_the_layers(viewer) -> None:
+    for number in range(5):
+        image(viewer, f"crop {number}")
+    for number in range(5):
+        labels(viewer, f"drawn {number}")
+    assert named(viewer) == [(f"crop {n}", f"drawn {n}", True) for n in range(5)]
+
+
+def test_images_of_another_shape_are_left_out(viewer) -> None:
+    image(viewer, "large", (64, 64))
+    image(viewer, "cells")
+    labels(viewer, "large annotation")  # of which the image was reshaped
+    assert named(viewer) == [("cells", "large annotation", True)]
+    labels(viewer, "other", (7, 7))
+    assert len(named(viewer)) == 1
+
+
+def test_results_count_where_nothing_else_is_drawn(viewer) -> None:
+    image(viewer, "tissue")
+    image(viewer, "tissue [colour]", (*SIZE, 3), rgb=True)
+    labels(viewer, "tissue [nuclei]")
+    assert named(viewer) == [
+        ("tissue", "tissue [nuclei]", True),
+    ]
+    labels(viewer, "tissue annotation")
+    assert named(viewer) == [("tissue", "tissue annotation", True)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((*SIZE, 3), {"rgb": True}),
+        ((2, *SIZE), {"axis_labels": ("c", "y", "x")}),
+    ],
+)
+def test_channels_have_no_labels_of_their_own(viewer, shape, options) -> None:
+    image(viewer, "cells", shape, **options)
+    labels(viewer, "Labels")
+    assert named(viewer) == [("cells", "Labels", True)]
+
+
+def test_stacks_and_pyramids(viewer) -> None:
+    image(viewer, "stack", (3, *SIZE))
+    labels(viewer, "planes", (3, *SIZE))
+    levels = [np.zeros((64, 64), np.uint8), np.zeros((32, 32), np.uint8)]
+    viewer.add_image(levels, name="slide", multiscale=True)
+    labels(viewer, "on slide", (64, 64))
+    assert named(viewer) == [("stack", "planes", True), ("slide", "on slide", True)]
+
+
+def test_what_the_plugin_shows_is_nobodys_annotation(viewer) -> None:
+    image(viewer, "cells")
+    labels(viewer, "cells preview", metadata={MADE_HERE: "preview"})
+    image(viewer, "cells weight map", metadata={MADE_HERE: "weight map"})
+    assert named(viewer) == []
+    labels(viewer, "Labels")
+    assert named(viewer) == [("cells", "Labels", True)]
+
+
+def test_labels_that_may_be_of_two_images_come_with_both(viewer, qtbot) -> None:
+    image(viewer, "nuclei")
+    image(viewer, "membranes")
+    labels(viewer, "Labels")
+    assert named(viewer) == [("nuclei", "Labels", True), ("membranes", "Labels", False)]
+    pairs = Pairs(viewer)
+    qtbot.addWidget(pairs)
+    assert [pair.image.name for pair in pairs.chosen()] == ["nuclei"]
+    with qtbot.waitSignal(pairs.changed):
+        pairs.table.topLevelItem(0).setCheckState(0, Qt.CheckState.Unchecked)
+    pairs.table.topLevelItem(1).setCheckState(0, Qt.CheckState.Checked)
+    assert [pair.image.name for pair in pairs.chosen()] == ["membranes"]
+    viewer.layers["nuclei"].name = "DNA"
+    pairs.reset_choices()
+    assert [pair.image.name for pair in pairs.chosen()] == ["membranes"]
+    viewer.layers.remove("DNA")
+    pairs.reset_choices()
+    assert [pair.image.name for pair in pairs.chosen()] == ["membranes"]
+
+
+def test_one_pair_is_told_in_a_line(viewer, qtbot) -> None:
+    pairs = Pairs(viewer)
+    qtbot.addWidget(pairs)
+    pairs.show()
+    assert pairs.text.text() == NO_PAIR
+    image(viewer, "cells")
+    labels(viewer, "cells annotation")
+    pairs.reset_choices()
+    assert pairs.text.text() == "Learns from cells with cells annotation."
+    assert pairs.table.isHidden()
+    image(viewer, "more")
+    labels(viewer, "more annotation")
+    pairs.reset_choices()
+    assert pairs.text.isHidden()
+    assert pairs.table.topLevelItemCount() == 2
