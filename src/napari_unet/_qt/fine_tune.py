@@ -35,7 +35,7 @@ from napari_unet._qt.neighbours import (
 from napari_unet._qt.overlays import Origin, Overlays
 from napari_unet._qt.pairs import NO_PAIR, Pairs
 from napari_unet._qt.plan import Plan
-from napari_unet._qt.progress import STEPS, Progress
+from napari_unet._qt.progress import Progress
 from napari_unet._qt.sources import Learnt, from_layers, from_project
 from napari_unet._qt.verdict import Verdict
 from napari_unet._qt.worker import Job, UserErrors, sentence
@@ -376,10 +376,6 @@ class TuneBar(Progress):
         policy = self.sizePolicy()
         policy.setRetainSizeWhenHidden(False)
         self.setSizePolicy(policy)
-
-    def reach(self, share: float) -> None:
-        """Show the share that is done."""
-        self._done = round(STEPS * share)
 
 
 def _button(text: str, tooltip: str) -> QPushButton:

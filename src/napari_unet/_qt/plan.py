@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from napari_unet.library import (
     is_taken,
     list_models,
     own_models,
-    read_metadata,
+    stopped_runs,
     user_folder,
 )
 
@@ -108,8 +107,6 @@ HIDDEN = {
 }
 """Fields of the config that are not typed, and why."""
 SCRATCH = "From scratch"
-STATE = "napari_unet_run"
-"""Metadata entry in which a training keeps its state (as in training.state, which loads torch)."""
 
 
 class Plan(QWidget):
@@ -280,24 +277,3 @@ class Plan(QWidget):
                 *((texts[name], name) for name in available),
             ]
             self.device.value = wanted if wanted in self.device.choices else "auto"
-
-
-def stopped_runs(folder: Path) -> list[str]:
-    """Return the names of the trainings in a folder that have something left to do."""
-    ending = f".resume{SUFFIX}"
-    states = sorted(folder.glob(f"[!.]*{ending}"))
-    return [path.name.removesuffix(ending) for path in states if can_go_on(path)]
-
-
-def can_go_on(state: Path) -> bool:
-    """Say whether the budget of a training is not used up, by the state that it left."""
-    try:
-        told = json.loads(read_metadata(state)[STATE])
-        config, run = told["config"], told["run"]
-        if 0 < config["patience"] <= run["stale"]:
-            return False
-        if config["minutes"] is not None:
-            return bool(run["seconds"] < 60 * config["minutes"])
-        return bool(run["iteration"] < config["iterations"])
-    except (OSError, ValueError, KeyError, TypeError):  # gone, damaged, or of another version
-        return False

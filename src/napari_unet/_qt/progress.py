@@ -48,9 +48,13 @@ class Progress(QWidget):
 
     def advance(self, step: SegmentProgress) -> str:
         """Show what is done, and return it in words."""
-        self._done = round(STEPS * step.share)
+        self.reach(step.share)
         plane = f"Slice {step.number + 1} of {step.planes}, tile" if step.planes > 1 else "Tile"
         return f"{plane} {step.tile} of {step.tiles}{self._left(step.share)}"
+
+    def reach(self, share: float) -> None:
+        """Show the share that is done."""
+        self._done = round(STEPS * share)
 
     def _show(self) -> None:
         if self._done and self._done != self._bar.value():

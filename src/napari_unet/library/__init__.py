@@ -19,6 +19,7 @@ from napari_unet.library.folders import (
 )
 from napari_unet.library.hold import Hold, is_held
 from napari_unet.library.naming import check_name, free_name, is_taken
+from napari_unet.library.runs import RUN_KEY, can_go_on, stopped_runs
 from napari_unet.library.shelf import check_own, delete, export, import_model, rename
 from napari_unet.library.summary import score_of, summary
 
@@ -26,9 +27,11 @@ __all__ = [
     "BUNDLED",
     "FORMAT",
     "KEY",
+    "RUN_KEY",
     "SUFFIX",
     "Card",
     "Hold",
+    "can_go_on",
     "check_name",
     "check_own",
     "check_path",
@@ -46,6 +49,7 @@ __all__ = [
     "read_metadata",
     "rename",
     "score_of",
+    "stopped_runs",
     "summary",
     "user_folder",
 ]

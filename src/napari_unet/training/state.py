@@ -21,7 +21,7 @@ from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tens
 from napari_unet.config import TrainConfig
 from napari_unet.engines import prefers_bfloat16
 from napari_unet.files import make_folder
-from napari_unet.library import SUFFIX, Card, read_metadata
+from napari_unet.library import RUN_KEY, SUFFIX, Card, read_metadata
 from napari_unet.model import UNet
 from napari_unet.patches import Example
 
@@ -29,7 +29,6 @@ DEFAULT_RATE = 1e-3
 MOMENTUM = 0.99
 """Of SGD: "a large number of the previously seen training samples determine the update"
 (Ronneberger et al., 2015, section 3)."""
-STATE = "napari_unet_run"
 NORM_MOMENTUM = 0.1
 """Weight of a pass in the running batch statistics, as torch has it."""
 STEADY = 4
@@ -224,7 +223,7 @@ class Files:
     ) -> None:
         """Write what resuming needs, whole or not at all."""
         state = {"config": asdict(config), "data": data, "run": counters}
-        write_tensors(self.state, tensors, {STATE: json.dumps(state)})
+        write_tensors(self.state, tensors, {RUN_KEY: json.dumps(state)})
 
     def restore(self, run: Run, config: TrainConfig, data: str) -> Checkpoint:
         """Continue where the last save was; returns the best checkpoint so far.
@@ -235,11 +234,11 @@ class Files:
             If there is nothing to resume, or it was started with another config or other data.
         """
         tensors, metadata = read_tensors(self.state), read_metadata(self.state)
-        if STATE not in metadata:
+        if RUN_KEY not in metadata:
             raise ValueError(
                 f"{self.state} is not the state of a training: start anew under another name."
             )
-        state = json.loads(metadata[STATE])
+        state = json.loads(metadata[RUN_KEY])
         if "run" not in state:
             raise ValueError(
                 f"{self.state} was begun by an older napari-unet: start anew under another name."
