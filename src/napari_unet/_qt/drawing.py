@@ -1,0 +1,276 @@
+"""What is being drawn on an image, and noticing when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+from zlib import crc32
+
+import napari
+import numpy as np
+from napari.layers import Image, Labels, Layer, Shapes
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_unet._qt import annotation_layers
+from napari_unet._qt.annotation_layers import MODE, PATH
+from napari_unet._qt.layers import pixel_size, position
+from napari_unet.annotations import BACKGROUND, Annotation, Mode, Region
+
+POLL = 2000
+"""Milliseconds between looks at what scripts may have written."""
+POLLED = 2**22
+"""Pixels that are looked at in some ten milliseconds."""
+
+
+class Drawing(QObject):
+    """An image, the labels painted on it and the regions in which they are complete.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers are.
+    image : Image
+        What is annotated.
+    labels : Labels
+        On its place, int32.
+    mode : Mode
+        What is meant by pixels that nobody painted.
+    is_touched : bool
+        Whether anything was drawn before.
+    parent : QObject
+        Whoever owns this.
+    """
+
+    changed = Signal()
+    """Something may have been drawn; also said when nothing was."""
+    told = Signal(str)
+    """What is wrong with a region, or with a layer."""
+    bounded = Signal()
+    """A region was added."""
+    lost = Signal(str)
+    """The labels layer is gone, or has another shape; nothing is noticed any more."""
+
+    def __init__(
+        self,
+        viewer: napari.viewer.ViewerModel,
+        image: Image,
+        labels: Labels,
+        mode: Mode,
+        is_touched: bool,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.image, self.labels = image, labels
+        self.shape: tuple[int, ...] = labels.data.shape
+        self.shapes: Shapes | None = None
+        self.regions: tuple[Region, ...] = ()
+        self._mode = mode
+        self.is_touched = is_touched
+        self._data = labels.data
+        self._seen: tuple[tuple[int, ...], int] | None = None
+        self._shown = self.plane
+        self._has_image = True
+        # napari announces shapes and removed layers in the middle of handling them.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._settle)
+        self._poll = QTimer(self)
+        self._poll.timeout.connect(self._look)
+        self._poll.start(POLL)
+        self._connections: list[tuple[Any, Callable[..., None]]] = []
+        events = labels.events
+        for emitter in (events.paint, events.labels_update):
+            self._connect(emitter, self._on_painted)
+        self._connect(events.set_data, self._on_shown)
+        self._connect(events.name, self._on_renamed)
+        for emitter in (events.data, viewer.layers.events.removed):
+            self._connect(emitter, self._on_change)
+        self._show_mode()
+        self._look()
+
+    def _connect(self, emitter: Any, slot: Callable[..., None]) -> None:
+        emitter.connect(slot)
+        self._connections.append((emitter, slot))
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Those of its layers that the viewer has."""
+        ours = (self.image, self.labels, self.shapes)
+        return [layer for layer in ours if layer is not None and layer in self._viewer.layers]
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """Index of the plane in view along the leading axes."""
+        return position(self._viewer, self.labels)
+
+    @property
+    def is_paintable(self) -> bool:
+        """Whether the labels are in the viewer, as they were made."""
+        return self.labels in self._viewer.layers and annotation_layers.is_paintable(
+            self.labels, self.shape
+        )
+
+    def snapshot(self) -> Annotation:
+        """Return what is drawn; its labels are the layer's own array."""
+        return Annotation(self._data, self._mode, self.regions, pixel_size(self.labels))
+
+    @property
+    def mode(self) -> Mode:
+        """What is meant by pixels that nobody painted."""
+        return self._mode
+
+    def set_mode(self, mode: Mode) -> None:
+        """Mean something else by pixels that nobody painted; painted background is let go."""
+        if mode is self._mode:
+            return
+        self._mode = mode
+        self._show_mode()
+        if mode is Mode.REGIONS:
+            self.labels.data_setitem(np.nonzero(self._data == BACKGROUND), 0)
+            if self.labels.selected_label == BACKGROUND:
+                self.labels.selected_label = 1
+        if self.is_touched:
+            self.changed.emit()
+
+    def _show_mode(self) -> None:
+        self.labels.metadata = {**self.labels.metadata, MODE: str(self._mode)}
+        if self._mode is Mode.SCRIBBLES:
+            annotation_layers.show_background(self.labels)
+
+    def take_brush(self, label: int) -> None:
+        """Let the user paint a label at once."""
+        labels = self.labels
+        if not labels.visible:  # else it would be drawn anew
+            labels.visible = True
+        self._viewer.layers.selection.active = labels
+        labels.selected_label = label
+        labels.mode = "paint"
+
+    def show_regions(self, regions: Sequence[Region]) -> None:
+        """Draw regions, in the layer that is made for them."""
+        self.regions = tuple(regions)
+        if regions:
+            self._shapes_layer()
+
+    def add_region(self) -> None:
+        """Let the user draw a rectangle."""
+        layer = self._shapes_layer()
+        layer.visible = True
+        self._viewer.layers.selection.active = layer
+        layer.mode = "add_rectangle"
+
+    def _shapes_layer(self) -> Shapes:
+        if self.shapes is None or self.shapes not in self._viewer.layers:
+            name = f"{self.image.name} regions"
+            layer = annotation_layers.add_regions(self._viewer, self.labels, name)
+            layer.metadata = {PATH: self.labels.metadata.get(PATH)}
+            if self.regions:
+                layer.add_rectangles([region.corners() for region in self.regions])
+            self.follow_shapes(layer)
+        assert self.shapes is not None
+        return self.shapes
+
+    def follow_shapes(self, layer: Shapes) -> None:
+        """Take the rectangles of a layer for the regions."""
+        self.shapes = layer
+        self._connect(layer.events.data, self._on_shapes)
+        self._connect(getattr(self._viewer, "scene", self._viewer).camera.events.zoom, self._widen)
+        self._widen()
+        self._soon.start()
+
+    def _widen(self) -> None:
+        if self.shapes is not None and self.shapes in self._viewer.layers:
+            annotation_layers.widen(self._viewer, self.shapes)
+
+    def _on_painted(self) -> None:
+        self._change()
+
+    def _on_shown(self) -> None:
+        """Take a redrawing for a change, unless it shows another plane: undo tells nothing else."""
+        before, self._shown = self._shown, self.plane
+        if self.is_touched and before == self._shown:
+            self._change()
+
+    def _change(self) -> None:
+        if self.labels.data is self._data:  # else it has been replaced, and `data` tells so
+            self.is_touched = True
+            self.changed.emit()
+
+    def _on_renamed(self) -> None:
+        self.told.emit(f"{self.labels.name} has a new name; it is saved as before.")
+
+    def _on_shapes(self, event: Any) -> None:
+        if event.action in ("added", "changed", "removed"):
+            self.is_touched = True
+            self._soon.start()
+        if event.action == "added":
+            self.bounded.emit()
+
+    def _on_change(self) -> None:
+        self._soon.start()
+
+    def _look(self) -> None:
+        """Notice what a script has written into the plane in view, of which napari says nothing."""
+        if not self.is_paintable:
+            return
+        plane = self.plane
+        data = self._data[plane]
+        if data.size > POLLED:
+            return
+        before, self._seen = self._seen, (plane, crc32(np.ascontiguousarray(data).data))
+        if before is not None and before[0] == plane and before != self._seen:
+            self._change()
+
+    def _settle(self) -> None:
+        if not self.is_paintable:
+            self.lost.emit(self._loss())
+            return
+        if self.labels.data is not self._data:
+            self._data = self.labels.data
+            self.is_touched = True
+        if self.shapes is not None:
+            self._read_shapes(self.shapes)
+        if self._has_image and self.image not in self._viewer.layers:
+            self._has_image = False
+            self.told.emit(
+                f"{self.image.name} was removed. What is drawn in {self.labels.name} is saved, as"
+                " before."
+            )
+        if self.is_touched:
+            self.changed.emit()
+
+    def _loss(self) -> str:
+        kept = "What was drawn is on disk: press New annotation to go on with it."
+        name = self.labels.name
+        if self.labels not in self._viewer.layers:
+            return f"{name} was removed. {kept}"
+        return f"{name} has another shape or type now, and is not saved any more. {kept}"
+
+    def _read_shapes(self, layer: Shapes) -> None:
+        if layer not in self._viewer.layers:
+            self.shapes = None
+            if self.regions:
+                self.told.emit(
+                    f"{layer.name} was removed, but its regions still count. Press Add region to"
+                    " see them again; there they can be deleted."
+                )
+            return
+        regions, fault = [], ""
+        for vertices, kind in zip(layer.data, layer.shape_type, strict=True):
+            try:
+                regions.append(annotation_layers.read_region(vertices, kind, self.shape))
+            except ValueError as error:
+                fault = str(error)
+        self.regions = tuple(regions)
+        if fault:
+            self.told.emit(fault)
+
+    def end(self) -> None:
+        """Notice nothing any more; the layers stay."""
+        for emitter, slot in self._connections:
+            emitter.disconnect(slot)
+        self._connections = []
+        self._poll.stop()
+        self._soon.stop()
+        self.deleteLater()

@@ -1,0 +1,172 @@
+"""All that is being drawn in a viewer, and its way to disk."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+from napari.layers import Image, Labels, Layer, Shapes
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_unet._qt import annotation_layers
+from napari_unet._qt.drawing import Drawing
+from napari_unet._qt.start import Start
+
+if TYPE_CHECKING:  # load TIFF libraries
+    from napari_unet.annotations import Autosave
+
+CLOSING = 5.0
+"""Seconds that the last writing may keep a dock from closing."""
+PACE = 500
+"""Milliseconds between looks at what is on disk."""
+
+
+class Keeper(QObject):
+    """Keeps drawings on disk, as they change.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where they are.
+    parent : QObject
+        The dock.
+    """
+
+    changed = Signal()
+    """Something was drawn, or is on disk now."""
+    told = Signal(str)
+    """What went wrong, or may surprise."""
+    lost = Signal(object, str)
+    """A drawing of which the layer is gone, and what to say."""
+    bounded = Signal(object)
+    """A drawing to which a region was added."""
+    _reported = Signal(str)  # from the thread that writes
+
+    def __init__(self, viewer: napari.viewer.ViewerModel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._starts: dict[Drawing, Start] = {}
+        self._autosave: Autosave | None = None
+        self._status = ""
+        self._ticks = QTimer(self)
+        self._ticks.timeout.connect(self._look)
+        self._reported.connect(self._on_reported)
+
+    @property
+    def autosave(self) -> Autosave:
+        """What writes, in a thread of its own."""
+        if self._autosave is None:
+            from napari_unet.annotations import Autosave
+
+            self._autosave = Autosave(report=self._reported.emit)
+            self._ticks.start(PACE)
+        return self._autosave
+
+    def start_of(self, drawing: Drawing) -> Start:
+        """Return what a drawing began with."""
+        return self._starts[drawing]
+
+    def of_path(self, path: Path) -> Drawing | None:
+        """Return what is being drawn into a file."""
+        return next((d for d, s in self._starts.items() if s.path == path and d.is_paintable), None)
+
+    def of_image(self, image: Image | None) -> Drawing | None:
+        """Return what is being drawn on an image."""
+        return next((d for d in self._starts if d.image == image and d.is_paintable), None)
+
+    def of_layer(self, layer: Layer | None) -> Drawing | None:
+        """Return the drawing that a layer is part of."""
+        return next((d for d in self._starts if layer is not None and layer in d.layers), None)
+
+    def show(self, image: Image, start: Start) -> Drawing:
+        """Add the layers of an annotation, or find those that the viewer still has."""
+        annotation, path = start.annotation, str(start.path)
+        labels = annotation_layers.find_layer(self._viewer, Labels, path)
+        kept = labels is not None and annotation_layers.is_paintable(
+            labels, annotation.labels.shape
+        )
+        if not kept:
+            labels = annotation_layers.add_labels(self._viewer, image, annotation.labels, path)
+        drawing = Drawing(self._viewer, image, labels, annotation.mode, start.found or kept, self)
+        drawing.regions = annotation.regions
+        shapes = annotation_layers.find_layer(self._viewer, Shapes, path)
+        if shapes is not None:
+            drawing.follow_shapes(shapes)
+        else:
+            drawing.show_regions(annotation.regions)
+        self._starts[drawing] = start
+        drawing.changed.connect(partial(self.save, drawing))
+        drawing.told.connect(self.told)
+        drawing.bounded.connect(partial(self.bounded.emit, drawing))
+        drawing.lost.connect(partial(self._on_lost, drawing))
+        if kept:  # it may have been painted in while nobody looked
+            self.save(drawing)
+        return drawing
+
+    def save(self, drawing: Drawing) -> None:
+        """Let what is drawn be written soon."""
+        start = self._starts.get(drawing)
+        if start is not None:
+            self.autosave.submit(start.path, drawing.snapshot())
+            self._status = ""  # also tell if it is written before the next look
+            self.changed.emit()
+
+    def _on_lost(self, drawing: Drawing, text: str) -> None:
+        self.forget(drawing)
+        self.lost.emit(drawing, text)
+
+    def forget(self, drawing: Drawing) -> None:
+        """Follow a drawing no longer; its last changes are on their way to disk."""
+        if self._starts.pop(drawing, None) is not None:
+            drawing.end()
+
+    def remove(self, drawing: Drawing) -> None:
+        """Take a drawing and its layers out of the viewer; what is drawn is on its way to disk."""
+        layers = drawing.layers
+        self.forget(drawing)
+        for layer in layers:
+            self._viewer.layers.remove(layer)
+
+    def status(self, drawing: Drawing) -> str:
+        """Say whether all of it is on disk, and where."""
+        if self.autosave.problem:
+            return self.autosave.problem
+        return (
+            "Saving…" if self.autosave.pending else f"Saved in {self._starts[drawing].project.name}"
+        )
+
+    def _look(self) -> None:
+        status = f"{self.autosave.problem}{self.autosave.pending}"
+        if status != self._status:
+            self._status = status
+            self.changed.emit()
+
+    def _on_reported(self, problem: str) -> None:
+        if problem:
+            self.told.emit(problem)
+
+    def hurry(self) -> None:
+        """Let all be written at once, without waiting for it."""
+        if self._autosave is not None:
+            self._autosave.flush(0)
+
+    def end(self) -> None:
+        """Write all, and follow nothing any more; the layers stay."""
+        self._ticks.stop()
+        for drawing in list(self._starts):
+            if drawing.is_touched and drawing.is_paintable:
+                self.save(drawing)
+            self.forget(drawing)
+        if self._autosave is not None:
+            self._autosave.close(CLOSING)
+
+
+def start_from(drawing: Drawing, result: Any) -> None:
+    """Put labels into a drawing; over what was drawn before, as one step of undo."""
+    if not drawing.is_touched:  # quicker
+        drawing.labels.data = result
+        return
+    changed = (drawing.labels.data != result).nonzero()
+    drawing.labels.data_setitem(changed, result[changed])

@@ -1,0 +1,272 @@
+"""Where an annotation begins: from nothing, from what is on disk, or from a result."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from numpy.typing import NDArray
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+from napari_unet._qt.annotation_layers import annotated_shape
+from napari_unet._qt.layers import axes_of, pixel_size, pixels
+from napari_unet.annotations import Annotation, Mode
+
+if TYPE_CHECKING:  # load TIFF libraries
+    from napari_unet.annotations import Autosave, Entry, Project
+    from napari_unet.images import Image
+
+SOURCE = "image file"
+"""Entry in the metadata of an image layer: the file that a project has read it from."""
+
+
+class Answer(Enum):
+    """What is to become of an annotation when a result is to be corrected."""
+
+    ADD = "Add what is missing"
+    REPLACE = "Replace mine"
+    CANCEL = "Leave mine as it is"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An image layer, with nothing left to look up in a window.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer.
+    source : Path or None
+        The file that it was opened from.
+    pixels : array-like
+        Its pixels.
+    axes : str
+        A letter per dimension.
+    shape : tuple of int
+        Of its annotation.
+    pixel_size : float or None
+        Micrometres per pixel.
+    """
+
+    name: str
+    source: Path | None
+    pixels: Any
+    axes: str
+    shape: tuple[int, ...]
+    pixel_size: float | None
+
+
+def subject_of(image: ImageLayer) -> Subject:
+    """Read off an image layer what an annotation of it needs to know."""
+    source = image.metadata.get(SOURCE) or image.source.path
+    return Subject(
+        image.name,
+        Path(source) if source else None,
+        pixels(image),
+        axes_of(image),
+        annotated_shape(image),
+        pixel_size(image),
+    )
+
+
+@dataclass(frozen=True)
+class Start:
+    """What an annotation begins with.
+
+    Parameters
+    ----------
+    project, entry : Project, Entry
+        Where it belongs.
+    path : Path
+        The file that it is saved in.
+    annotation : Annotation
+        What to show at first.
+    found : bool
+        Whether that was on disk.
+    result : int32 array or None
+        Labels to begin from.
+    image : Image or None
+        Pixels to show with it.
+    """
+
+    project: Project
+    entry: Entry
+    path: Path
+    annotation: Annotation
+    found: bool
+    result: NDArray[np.int32] | None = None
+    image: Image | None = None
+
+
+def begin(
+    subject: Subject, project: Project | None, mode: Mode, result: Any, autosave: Autosave
+) -> Generator[str, None, Start]:
+    """Find the place of an image in a project, and what is annotated of it already.
+
+    Parameters
+    ----------
+    subject : Subject
+        The image.
+    project : Project or None
+        None: the user's own.
+    mode : Mode
+        Of an annotation that is new.
+    result : array-like or None
+        Labels to begin from.
+    autosave : Autosave
+        Which is told what the file holds.
+
+    Yields
+    ------
+    str
+        What takes its time.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the project cannot be used, or holds an annotation of another shape.
+    """
+    from napari_unet.annotations import default_project
+
+    project = project or default_project()
+    yield f"Looking for an annotation of {subject.name}…"
+    if subject.source is not None and _is_all_of(subject.source, subject):
+        entry = project.add(subject.source)
+    else:
+        entry = project.add_array(
+            subject.name, np.asarray(subject.pixels), subject.axes, subject.pixel_size
+        )
+    labels = None if result is None else np.asarray(result).astype(np.int32)
+    annotation, found = _read(project, entry, subject.shape, mode, autosave)
+    return Start(project, entry, project.annotation_path(entry), annotation, found, labels)
+
+
+def open_entry(
+    project: Project, entry: Entry, mode: Mode, model: str | None, autosave: Autosave
+) -> Generator[str, None, Start]:
+    """Read an image of a project and its annotation; with a model, predict one where there is none.
+
+    Parameters
+    ----------
+    project, entry : Project, Entry
+        Which image.
+    mode : Mode
+        Of an annotation that is new.
+    model : str or None
+        By which to segment the image first.
+    autosave : Autosave
+        Which is told what the file holds.
+
+    Yields
+    ------
+    str
+        What takes its time.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the image is gone or cannot be read, or its annotation has another shape.
+    """
+    from napari_unet.images import read_image
+
+    yield f"Opening {entry.name}…"
+    image = read_image(project.image(entry))
+    letters = zip(image.data.shape, image.axes, strict=True)
+    shape = tuple(n for n, letter in letters if letter not in "CS")
+    annotation, found = _read(project, entry, shape, mode, autosave)
+    labels = None
+    if model is not None and not found:
+        yield f"Predicting {entry.name} with {model}…"
+        labels = yield from _predict(image, model)
+    path = project.annotation_path(entry)
+    return Start(project, entry, path, annotation, found, labels, image)
+
+
+def _is_all_of(source: Path, subject: Subject) -> bool:
+    """Say whether a file, as training will read it, has just the pixels of a layer."""
+    from napari_unet.images import read_image
+
+    try:
+        image = read_image(source)
+    except (ValueError, OSError):
+        return False
+    letters = zip(image.data.shape, image.axes, strict=True)
+    shape = tuple(n for n, letter in letters if letter not in "CS")
+    return image.data.shape == subject.pixels.shape and shape == subject.shape
+
+
+def _read(
+    project: Project, entry: Entry, shape: tuple[int, ...], mode: Mode, autosave: Autosave
+) -> tuple[Annotation, bool]:
+    autosave.flush()  # what was drawn a moment ago
+    found = project.read_annotation(entry)
+    if found is None:
+        return Annotation(np.zeros(shape, np.int32), mode), False
+    path = project.annotation_path(entry)
+    if found.labels.shape != shape:
+        raise ValueError(
+            f"The annotation {path} has the shape {found.labels.shape}, and the image {shape}: move"
+            " that file away to begin anew."
+        )
+    autosave.known(path, found)
+    labels = np.require(found.labels, np.int32, ["C", "W"])
+    return Annotation(labels, found.mode, found.regions, found.pixel_size), True
+
+
+def _predict(image: Image, model: str) -> Generator[str, None, NDArray[np.int32]]:
+    from napari_unet.config import SegmentConfig
+    from napari_unet.segmentation import load_engine, segment_steps
+
+    engine, card = load_engine(config := SegmentConfig(model=model))
+    rule = card.preprocessing
+    config = SegmentConfig(
+        model=model,
+        pixel_size=image.pixel_size if rule.pixel_size is not None else None,
+        channel=(0,) if rule.channels == 1 and "C" in image.axes else None,
+    )
+    steps = segment_steps(image.data, engine, card, config, image.axes)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            labels: NDArray[np.int32] = end.value.labels
+            return labels
+        yield ""  # a place to end
+
+
+def combine(drawn: NDArray[np.int32], result: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what is drawn, and the objects of a result that touch nothing of it."""
+    combined = drawn.copy()
+    last = int(drawn.max(initial=0))
+    for plane in np.ndindex(drawn.shape[:-2]):  # objects are numbered anew in each
+        found = result[plane]
+        touched = np.unique(found[drawn[plane] != 0])
+        new = (found > 0) & ~np.isin(found, touched)
+        combined[plane][new] = found[new] + last
+    return combined
+
+
+def ask_about_drawn(name: str, parent: QWidget) -> Answer:
+    """Ask what is to become of what is drawn already."""
+    box = QMessageBox(parent)
+    box.setIcon(QMessageBox.Icon.Question)
+    box.setWindowTitle("Your annotation")
+    box.setText(
+        f"{name} holds objects already. Those of the result can be added where they touch none of"
+        " them, or take their place."
+    )
+    roles = (
+        (Answer.ADD, QMessageBox.ButtonRole.AcceptRole),
+        (Answer.REPLACE, QMessageBox.ButtonRole.DestructiveRole),
+        (Answer.CANCEL, QMessageBox.ButtonRole.RejectRole),
+    )
+    buttons = {box.addButton(answer.value, role): answer for answer, role in roles}
+    box.setDefaultButton(next(iter(buttons)))
+    box.setEscapeButton(next(reversed(buttons)))
+    box.exec()
+    return next((a for b, a in buttons.items() if b is box.clickedButton()), Answer.CANCEL)
