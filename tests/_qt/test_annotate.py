@@ -21,9 +21,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet import annotations
-from napari_unet._qt import counting, drawing, keeping, start, tools
-from napari_unet._qt.opening import open_project
-from napari_unet._qt.start import Answer
+from napari_unet._qt.annotate import counting, drawing, keeping, start, tools
+from napari_unet._qt.annotate.opening import open_project
+from napari_unet._qt.annotate.start import Answer
 from napari_unet.annotations import BACKGROUND, Autosave, Mode, Project, project, read_annotation
 
 PLUGIN = "napari-unet-segmentation"

@@ -12,9 +12,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import napari_unet
-from napari_unet._qt import saving
-from napari_unet._qt.request import Part
-from napari_unet._qt.result import Answer
+from napari_unet._qt.segment import saving
+from napari_unet._qt.segment.request import Part
+from napari_unet._qt.segment.result import Answer
 from napari_unet.engines import TorchEngine
 from napari_unet.images import read_image
 from napari_unet.samples import load_sample

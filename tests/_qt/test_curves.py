@@ -10,7 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.utils.theme import get_theme
 
-from napari_unet._qt.curves import AP, INTERVAL, IOU, LOSS, Curves, Trace
+from napari_unet._qt.fine_tune.curves import AP, INTERVAL, IOU, LOSS, Curves, Trace
 
 
 @pytest.fixture

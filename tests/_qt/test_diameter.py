@@ -9,7 +9,7 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_unet._qt.diameter import EXPECTED, MEASURED, DiameterTool
+from napari_unet._qt.segment.diameter import EXPECTED, MEASURED, DiameterTool
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 

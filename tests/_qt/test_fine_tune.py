@@ -16,12 +16,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet import training
-from napari_unet._qt import fine_tune, forecast, preferences
+from napari_unet._qt import preferences
 from napari_unet._qt.annotation_layers import PATH
-from napari_unet._qt.fine_tune import LAYERS, PROJECT
-from napari_unet._qt.overlays import placed
-from napari_unet._qt.pairs import NO_PAIR
-from napari_unet._qt.plan import FIELDS, HIDDEN
+from napari_unet._qt.fine_tune import forecast
+from napari_unet._qt.fine_tune import widget as fine_tune
+from napari_unet._qt.fine_tune.overlays import placed
+from napari_unet._qt.fine_tune.pairs import NO_PAIR
+from napari_unet._qt.fine_tune.plan import FIELDS, HIDDEN
+from napari_unet._qt.fine_tune.widget import LAYERS, PROJECT
 from napari_unet.annotations import (
     Annotation,
     Project,

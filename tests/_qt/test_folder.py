@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
 
-from napari_unet._qt.entry_list import COLOURS, mark
-from napari_unet._qt.folder import Folder
+from napari_unet._qt.annotate.entry_list import COLOURS, mark
+from napari_unet._qt.annotate.folder import Folder
 from napari_unet.annotations import Annotation, Project, State, write_annotation
 from napari_unet.library import SUFFIX, list_models
 

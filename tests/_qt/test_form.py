@@ -8,8 +8,8 @@ import pytest
 from qtpy.QtWidgets import QWidget
 
 from napari_unet._qt import form
-from napari_unet._qt.inputs import ADVANCED, HIDDEN, MAIN
-from napari_unet._qt.segment import DECISIONS
+from napari_unet._qt.segment.inputs import ADVANCED, HIDDEN, MAIN
+from napari_unet._qt.segment.widget import DECISIONS
 from napari_unet.config import SegmentConfig
 
 SHOWN = {**MAIN, **ADVANCED, **DECISIONS}

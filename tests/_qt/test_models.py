@@ -11,8 +11,8 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialog, QInputDialog, QMessageBox
 
-from napari_unet._qt import models
-from napari_unet._qt.models import ModelsWidget
+from napari_unet._qt.models import widget as models
+from napari_unet._qt.models.widget import ModelsWidget
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.library import Card, Hold, export, folders, rename, user_folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_unet._qt.painter import Painter
+from napari_unet._qt.segment.painter import Painter
 from napari_unet.segmentation import Piece
 
 HERE = (slice(4, 12), slice(6, 20))
@@ -56,7 +56,7 @@ def test_a_piece_of_another_slice_is_not_drawn_on_this_one(make_napari_viewer) -
 
 
 def test_large_pieces_are_drawn_band_by_band(make_napari_viewer, qtbot, monkeypatch) -> None:
-    monkeypatch.setattr("napari_unet._qt.painter.BAND", 3 * 14)  # rows of the piece
+    monkeypatch.setattr("napari_unet._qt.segment.painter.BAND", 3 * 14)  # rows of the piece
     viewer = make_napari_viewer(show=True)
     painter = painted(viewer, (2, 24, 30))
     updates = []
@@ -139,7 +139,7 @@ def test_paint_that_was_taken_back_is_no_edit(make_napari_viewer) -> None:
 
 
 def test_in_large_stacks_the_slice_in_view_is_compared(make_napari_viewer, monkeypatch) -> None:
-    monkeypatch.setattr("napari_unet._qt.painter.COMPARED", 0)
+    monkeypatch.setattr("napari_unet._qt.segment.painter.COMPARED", 0)
     viewer = make_napari_viewer()
     painter = painted(viewer, (2, 24, 30))
     painter.layer.data[1, 2, 3] = 5

@@ -7,7 +7,8 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
-from napari_unet._qt.pairs import MADE_HERE, NO_PAIR, Pairs, find_pairs
+from napari_unet._qt.fine_tune.pairs import NO_PAIR, Pairs, find_pairs
+from napari_unet._qt.layers import MADE_HERE
 
 SIZE = (24, 32)
 

@@ -29,10 +29,12 @@ from qtpy.QtWidgets import (
 )
 
 import napari_unet
-from napari_unet._qt import preferences, result, saving, segment
-from napari_unet._qt.inputs import NO_IMAGE, OTHER_FILE
-from napari_unet._qt.request import Part
-from napari_unet._qt.result import Answer
+from napari_unet._qt import preferences
+from napari_unet._qt.segment import result, saving
+from napari_unet._qt.segment import widget as segment
+from napari_unet._qt.segment.inputs import NO_IMAGE, OTHER_FILE
+from napari_unet._qt.segment.request import Part
+from napari_unet._qt.segment.result import Answer
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.engines import DeviceError, OutOfMemory, TorchEngine

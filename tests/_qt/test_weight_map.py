@@ -12,9 +12,9 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet._qt.annotation_layers import PATH
-from napari_unet._qt.colour_bar import ColourBar
-from napari_unet._qt.pairs import MADE_HERE
-from napari_unet._qt.weight_map import NO_LABELS
+from napari_unet._qt.layers import MADE_HERE
+from napari_unet._qt.weight_map.colour_bar import ColourBar
+from napari_unet._qt.weight_map.widget import NO_LABELS
 from napari_unet.config import TrainConfig
 from napari_unet.preprocessing import restore
 from napari_unet.samples import load_sample

@@ -7,7 +7,7 @@ from typing import Any
 import napari
 
 from napari_unet._qt.preferences import PLUGIN
-from napari_unet._qt.segment import SegmentWidget
+from napari_unet._qt.segment.widget import SegmentWidget
 from napari_unet.config import SegmentConfig
 
 

@@ -13,7 +13,10 @@ from magicgui.widgets import (
     SpinBox,
 )
 from magicgui.widgets.bases import ValueWidget
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from superqt import QCollapsible
 
 Widget = ValueWidget[Any]
 
@@ -123,3 +126,13 @@ def show(widget: Widget, shown: Any) -> None:
     """Let a widget of a form show a value, without a signal that it changed."""
     with widget.changed.blocked():
         widget.value = widget.min if shown is None else shown  # type: ignore[attr-defined]
+
+
+def fold(title: str, content: QWidget) -> QCollapsible:
+    """Fold a widget away under a title; the arrow is text, which follows the theme."""
+    blank = QPixmap(1, 1)
+    blank.fill(Qt.GlobalColor.transparent)
+    folded = QCollapsible(f"▸ {title}", expandedIcon=QIcon(blank), collapsedIcon=QIcon(blank))
+    folded.addWidget(content)
+    folded.toggled.connect(lambda open_: folded.setText(f"{'▾' if open_ else '▸'} {title}"))
+    return folded

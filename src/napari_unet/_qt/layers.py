@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 
 from napari_unet.tiling import Region
 
+MADE_HERE = "napari-unet"
+"""Key in the metadata of layers that show what a network or a training sees: nobody has taken these
+images, and nobody has annotated them."""
 _LETTERS = {"t": "T", "time": "T", "z": "Z", "c": "C", "channel": "C", "channels": "C"}
 
 
 def images_of(viewer: napari.viewer.ViewerModel) -> list[Image]:
-    """Return the viewer's image layers, the topmost first."""
-    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
+    """Return the viewer's image layers, the topmost first, but for what the plugin has made."""
+    layers = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    return [layer for layer in reversed(layers) if MADE_HERE not in layer.metadata]
 
 
 def pixels(layer: Layer) -> Any:
@@ -57,14 +61,14 @@ def micrometres(scale: Sequence[float], units: Sequence[Any]) -> list[float | No
 
 def position(viewer: napari.viewer.ViewerModel, layer: Layer) -> tuple[int, ...]:
     """Return where the sliders stand along each leading axis of a layer, in its pixels."""
-    point = _in_layer(viewer, layer, viewer.dims.point)[:-2]
+    point = in_layer(viewer, layer, viewer.dims.point)[:-2]
     lengths = pixels(layer).shape[: layer.ndim - 2]
     return tuple(
         min(max(round(float(at)), 0), length - 1) for at, length in zip(point, lengths, strict=True)
     )
 
 
-def _in_layer(
+def in_layer(
     viewer: napari.viewer.ViewerModel, layer: Layer, point: Sequence[float] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return where a point of the viewer is in a layer's pixels, also if their units differ."""
@@ -120,7 +124,7 @@ def _view_corners(
     for signs in product((-1, 1), repeat=2):
         point = np.array(viewer.dims.point, float)
         point[displayed] = np.array(camera.center)[-2:] + signs * half
-        corners.append(_in_layer(viewer, layer, point)[-2:])
+        corners.append(in_layer(viewer, layer, point)[-2:])
     return np.min(corners, axis=0) + 0.5, np.max(corners, axis=0) + 0.5
 
 

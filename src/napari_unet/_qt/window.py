@@ -39,6 +39,6 @@ def furnish(viewer: napari.viewer.Viewer, project: Path | None, images: Sequence
     viewer.window.add_plugin_dock_widget(PLUGIN, FINE_TUNE, tabify=True)
     QTimer.singleShot(0, annotate.raise_)  # once there are tabs, of which the last is in front
     if project is not None:
-        from napari_unet._qt.opening import open_project
+        from napari_unet._qt.annotate.opening import open_project
 
         open_project(viewer, project)

@@ -11,8 +11,8 @@ from napari.layers import Image, Labels, Layer, Shapes
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet._qt import annotation_layers
-from napari_unet._qt.drawing import Drawing
-from napari_unet._qt.start import Start
+from napari_unet._qt.annotate.drawing import Drawing
+from napari_unet._qt.annotate.start import Start
 
 if TYPE_CHECKING:  # load TIFF libraries
     from napari_unet.annotations import Autosave

@@ -21,10 +21,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt.annotation_layers import annotated_shape
-from napari_unet._qt.layers import pixels
+from napari_unet._qt.layers import MADE_HERE, pixels
 
-MADE_HERE = "napari-unet"
-"""Key in the metadata of layers that the plugin shows, and that nobody has annotated."""
 NO_PAIR = (
     "There is nothing to learn from yet: label some objects of an image, with the dock Annotate or"
     " the brush of a labels layer."

@@ -19,8 +19,7 @@ from napari_unet._qt.annotated_plane import (
     place_on,
     regions_layers,
 )
-from napari_unet._qt.layers import pixels
-from napari_unet._qt.pairs import MADE_HERE
+from napari_unet._qt.layers import MADE_HERE, pixels
 from napari_unet._qt.worker import Job, UserErrors, sentence
 
 if TYPE_CHECKING:  # loads scipy

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unet._qt.overlays import Origin
+from napari_unet._qt.fine_tune.overlays import Origin
+from napari_unet._qt.fine_tune.sources import Learnt
 from napari_unet._qt.progress import in_words
-from napari_unet._qt.sources import Learnt
 from napari_unet.config import TrainConfig
 
 if TYPE_CHECKING:  # loads torch

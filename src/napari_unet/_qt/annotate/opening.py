@@ -11,7 +11,7 @@ import napari
 from napari_unet._qt.preferences import PLUGIN
 
 if TYPE_CHECKING:
-    from napari_unet._qt.annotate import AnnotateWidget
+    from napari_unet._qt.annotate.widget import AnnotateWidget
 
 PROJECT = "project.json"
 """The file that makes a folder a project."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_unet._qt.lesson import Lesson
+from napari_unet._qt.fine_tune.lesson import Lesson
 from napari_unet._qt.worker import Job
 
 if TYPE_CHECKING:  # loads torch

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from napari_unet._qt.drawing import Drawing
-from napari_unet._qt.pointing import Clicks, Line
+from napari_unet._qt.annotate.drawing import Drawing
+from napari_unet._qt.annotate.pointing import Clicks, Line
 from napari_unet.annotations import BACKGROUND, Mode
 
 if TYPE_CHECKING:  # loads scipy

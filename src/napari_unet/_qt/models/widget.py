@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt.message import Message
-from napari_unet._qt.model_table import ModelTable, read_rows
+from napari_unet._qt.models.table import ModelTable, read_rows
 from napari_unet._qt.shelf import Shelf
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.library import (

@@ -10,11 +10,11 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from napari_unet._qt.annotate.start import SOURCE
 from napari_unet._qt.annotated_plane import annotated_plane
+from napari_unet._qt.fine_tune.overlays import Origin
+from napari_unet._qt.fine_tune.pairs import LayerPair
 from napari_unet._qt.layers import axes_of, pixel_size, pixels, position
-from napari_unet._qt.overlays import Origin
-from napari_unet._qt.pairs import LayerPair
-from napari_unet._qt.start import SOURCE
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.annotations import Project

@@ -22,22 +22,22 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt import form
-from napari_unet._qt.curves import Curves
-from napari_unet._qt.forecast import Forecast
-from napari_unet._qt.lesson import STOPPING, Lesson, in_a_line, load_all, tune_steps
-from napari_unet._qt.message import Message
-from napari_unet._qt.neighbours import (
+from napari_unet._qt.fine_tune.curves import Curves
+from napari_unet._qt.fine_tune.forecast import Forecast
+from napari_unet._qt.fine_tune.lesson import STOPPING, Lesson, in_a_line, load_all, tune_steps
+from napari_unet._qt.fine_tune.neighbours import (
     choose_for_segmenting,
     open_project,
     show_weights,
     show_zoom,
 )
-from napari_unet._qt.overlays import Origin, Overlays
-from napari_unet._qt.pairs import NO_PAIR, Pairs
-from napari_unet._qt.plan import Plan
+from napari_unet._qt.fine_tune.overlays import Origin, Overlays
+from napari_unet._qt.fine_tune.pairs import NO_PAIR, Pairs
+from napari_unet._qt.fine_tune.plan import Plan
+from napari_unet._qt.fine_tune.sources import Learnt, from_layers, from_project
+from napari_unet._qt.fine_tune.verdict import Verdict
+from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
-from napari_unet._qt.sources import Learnt, from_layers, from_project
-from napari_unet._qt.verdict import Verdict
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.library import delete, find_model, list_models, read_card
 

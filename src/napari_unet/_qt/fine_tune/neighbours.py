@@ -25,7 +25,7 @@ def docks_of(viewer: napari.viewer.Viewer, kind: type[D]) -> Iterator[D]:
 
 def open_project(viewer: napari.viewer.Viewer) -> Project | None:
     """Return the project that is open in the dock Annotate, if there is one."""
-    from napari_unet._qt.annotate import AnnotateWidget
+    from napari_unet._qt.annotate.widget import AnnotateWidget
 
     projects = (dock.folder.project for dock in docks_of(viewer, AnnotateWidget))
     return next((project for project in projects if project is not None), None)
@@ -43,7 +43,7 @@ def choose_for_segmenting(viewer: napari.viewer.Viewer, model: str, device: str)
     device : str
         Where it is to run.
     """
-    from napari_unet._qt.segment import SegmentWidget
+    from napari_unet._qt.segment.widget import SegmentWidget
 
     preferences.remember(model, device)
     for dock in docks_of(viewer, SegmentWidget):
@@ -55,7 +55,7 @@ def choose_for_segmenting(viewer: napari.viewer.Viewer, model: str, device: str)
 
 def show_weights(viewer: napari.viewer.Viewer, config: TrainConfig) -> None:
     """Let the dock Weight Map show the map that is trained with."""
-    from napari_unet._qt.weight_map import WeightMapWidget
+    from napari_unet._qt.weight_map.widget import WeightMapWidget
 
     for dock in docks_of(viewer, WeightMapWidget):
         dock.show_settings(config)
@@ -63,7 +63,7 @@ def show_weights(viewer: napari.viewer.Viewer, config: TrainConfig) -> None:
 
 def show_zoom(viewer: napari.viewer.Viewer, zoom: float) -> None:
     """Let the dock Weight Map show the images at the size at which they are trained on."""
-    from napari_unet._qt.weight_map import WeightMapWidget
+    from napari_unet._qt.weight_map.widget import WeightMapWidget
 
     for dock in docks_of(viewer, WeightMapWidget):
         dock.show_at(zoom)

@@ -9,16 +9,14 @@ from typing import Any, cast
 import napari
 from magicgui.widgets import ComboBox, PushButton
 from napari.layers import Image
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QIcon, QPixmap
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_unet._qt import form
-from napari_unet._qt.diameter import DiameterTool
 from napari_unet._qt.form import Field
 from napari_unet._qt.layers import images_of, pixel_size
-from napari_unet._qt.request import Part, Request, read_request
+from napari_unet._qt.segment.diameter import DiameterTool
+from napari_unet._qt.segment.request import Part, Request, read_request
 from napari_unet._qt.shelf import Shelf
 from napari_unet.config import Preprocessing, SegmentConfig
 from napari_unet.library import SUFFIX, Card, find_model, list_models, read_card
@@ -153,7 +151,7 @@ class Inputs(QWidget):
         layout.addWidget(form.lay_out(*rest))
         layout.addWidget(self.about)
         advanced = form.lay_out(*self.advanced.values())
-        layout.addWidget(_folded("Advanced", advanced))
+        layout.addWidget(form.fold("Advanced", advanced))
 
     def _connect(self) -> None:
         self.image.changed.connect(self._describe)
@@ -320,13 +318,3 @@ class Inputs(QWidget):
         return read_request(
             self._viewer, layer, self.second.value, self.part.value, rule, typed | decided
         )
-
-
-def _folded(title: str, content: QWidget) -> QCollapsible:
-    """Fold a widget away under a title; the arrow is text, which follows the theme."""
-    blank = QPixmap(1, 1)
-    blank.fill(Qt.GlobalColor.transparent)
-    folded = QCollapsible(f"▸ {title}", expandedIcon=QIcon(blank), collapsedIcon=QIcon(blank))
-    folded.addWidget(content)
-    folded.toggled.connect(lambda open_: folded.setText(f"{'▾' if open_ else '▸'} {title}"))
-    return folded

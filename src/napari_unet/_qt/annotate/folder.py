@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_unet._qt.entry_list import EntryList
-from napari_unet._qt.predict_first import PredictFirst
+from napari_unet._qt.annotate.entry_list import EntryList
+from napari_unet._qt.annotate.predict_first import PredictFirst
 from napari_unet._qt.worker import Job, Steps, UserErrors, sentence
 
 if TYPE_CHECKING:

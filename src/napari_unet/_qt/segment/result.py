@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_unet._qt.layers import position
-from napari_unet._qt.painter import Painter
+from napari_unet._qt.segment.painter import Painter
 from napari_unet._qt.worker import Job
 from napari_unet.config import SegmentConfig
 

@@ -26,13 +26,13 @@ from qtpy.QtWidgets import (
 
 from napari_unet._qt import form, preferences
 from napari_unet._qt.form import Field
-from napari_unet._qt.inputs import NO_IMAGE, Inputs
 from napari_unet._qt.message import Message
-from napari_unet._qt.painter import DRAWN
 from napari_unet._qt.progress import Progress
-from napari_unet._qt.request import Request
-from napari_unet._qt.result import Result
-from napari_unet._qt.saving import ask_for_path, save_steps
+from napari_unet._qt.segment.inputs import NO_IMAGE, Inputs
+from napari_unet._qt.segment.painter import DRAWN
+from napari_unet._qt.segment.request import Request
+from napari_unet._qt.segment.result import Result
+from napari_unet._qt.segment.saving import ask_for_path, save_steps
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.config import SegmentConfig
 

@@ -13,8 +13,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
 from napari_unet._qt.form import Field
-from napari_unet._qt.inputs import ADVANCED as SEGMENT
-from napari_unet._qt.inputs import _folded as folded
+from napari_unet._qt.segment.inputs import ADVANCED as SEGMENT
 from napari_unet._qt.shelf import Shelf
 from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
 from napari_unet.library import (
@@ -170,7 +169,7 @@ class Plan(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(main)
-        layout.addWidget(folded("Advanced", form.lay_out(self.device, *self.settings.values())))
+        layout.addWidget(form.fold("Advanced", form.lay_out(self.device, *self.settings.values())))
 
     def _connect(self) -> None:
         self.start.changed.connect(self._on_start)

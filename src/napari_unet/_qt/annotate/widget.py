@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_unet._qt import annotation_layers, start
-from napari_unet._qt.chooser import Chooser
-from napari_unet._qt.counting import Amount, Counter
-from napari_unet._qt.drawing import Drawing
-from napari_unet._qt.folder import Folder
-from napari_unet._qt.inputs import NO_IMAGE
-from napari_unet._qt.keeping import Keeper, start_from
+from napari_unet._qt import annotation_layers
+from napari_unet._qt.annotate import start
+from napari_unet._qt.annotate.chooser import Chooser
+from napari_unet._qt.annotate.counting import Amount, Counter
+from napari_unet._qt.annotate.drawing import Drawing
+from napari_unet._qt.annotate.folder import Folder
+from napari_unet._qt.annotate.keeping import Keeper, start_from
+from napari_unet._qt.annotate.start import Start, subject_of
+from napari_unet._qt.annotate.tools import Tools
 from napari_unet._qt.layers import pixels
 from napari_unet._qt.message import Message
-from napari_unet._qt.start import Start, subject_of
-from napari_unet._qt.tools import Tools
+from napari_unet._qt.segment.inputs import NO_IMAGE
 from napari_unet._qt.worker import Job, Steps
 from napari_unet.annotations import Annotation
 

@@ -13,14 +13,12 @@ from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
-from napari_unet._qt.augmentation_preview import AugmentationPreview
-from napari_unet._qt.colour_bar import ColourBar
 from napari_unet._qt.form import Field
-from napari_unet._qt.inputs import _folded as folded
-from napari_unet._qt.layers import _in_layer as in_layer
-from napari_unet._qt.map_layer import Look, MapLayer
+from napari_unet._qt.layers import MADE_HERE, in_layer
 from napari_unet._qt.message import Message
-from napari_unet._qt.pairs import MADE_HERE
+from napari_unet._qt.weight_map.augmentation_preview import AugmentationPreview
+from napari_unet._qt.weight_map.colour_bar import ColourBar
+from napari_unet._qt.weight_map.map_layer import Look, MapLayer
 from napari_unet.config import TrainConfig
 
 SETTINGS = {
@@ -109,7 +107,7 @@ class WeightMapWidget(QWidget):
         column.addWidget(self.bar)
         column.addWidget(self.value)
         column.addWidget(form.lay_out(*self.settings.values()))
-        column.addWidget(folded("Advanced", form.lay_out(self.zoom)))
+        column.addWidget(form.fold("Advanced", form.lay_out(self.zoom)))
         column.addWidget(self.message)
         column.addWidget(self.preview)
         column.addStretch()
