@@ -239,7 +239,7 @@ class MapLayer(QObject):
 
     def _settle(self, labels: Labels) -> None:
         """Let the layer lie on the labels, under their name and with the colours of the look."""
-        layer, name = self.layer, f"{labels.name} {KIND}"
+        layer, name = self.layer, name_of(labels)
         place_on(layer, self._place(labels, layer.data.shape), labels)
         if tuple(layer.contrast_limits) != self._look.limits:
             layer.contrast_limits = self._look.limits
@@ -260,7 +260,7 @@ class MapLayer(QObject):
         selected, active = set(layers.selection), layers.selection.active
         layer = self._viewer.add_image(
             np.zeros(shape, np.float32),
-            name=f"{labels.name} {KIND}",
+            name=name_of(labels),
             colormap=COLOURS,
             blending=BLENDING,
             opacity=OPACITY,
@@ -271,6 +271,11 @@ class MapLayer(QObject):
         layers.selection = selected & set(layers)  # who paints goes on painting
         layers.selection.active = active
         return layer
+
+
+def name_of(labels: Labels) -> str:
+    """Return what the map of a labels layer is called: after the image, where it is known."""
+    return f"{labels.name.removesuffix(' annotation')} {KIND}"
 
 
 def _steps(
