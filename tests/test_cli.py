@@ -14,6 +14,7 @@ import pytest
 import tifffile
 from safetensors.numpy import load_file
 
+from napari_unet.annotations import Annotation, Mode, Project, Region, write_annotation
 from napari_unet.cli import _parser, main
 from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
@@ -353,6 +354,24 @@ def test_train_then_segment_with_it(annotated: tuple[Path, Path], tmp_path: Path
     assert "scores" not in provenance  # those of another network
     assert run("segment", annotated[0], "--model", model, "-o", tmp_path / "out") == 0
     assert run("train", *annotated, "-o", model, *SHORT) == 2  # it exists
+
+
+def test_train_on_a_project(annotated: tuple[Path, Path], tmp_path: Path, capsys):
+    project = Project.create(tmp_path / "mine")
+    assert run("train", project.folder, "-o", tmp_path / "m.safetensors") == 2
+    assert "is annotated yet" in capsys.readouterr().err
+    images, labels = annotated
+    for image in sorted(images.iterdir()):
+        entry = project.add(image)
+        drawn = np.maximum(tifffile.imread(labels / image.name), 0)
+        whole = tuple(slice(0, n) for n in drawn.shape)
+        half = Region((), slice(0, whole[0].stop // 2), whole[1])
+        write_annotation(project.annotation_path(entry), Annotation(drawn, Mode.REGIONS, (half,)))
+    model = tmp_path / "m.safetensors"
+    assert run("train", project.folder, "-o", model, "--from", "nuclei", *SHORT) == 0
+    assert "annotated images" in read_card(model).provenance["data"]
+    assert run("train", images, "-o", tmp_path / "n.safetensors") == 2
+    assert "is no project" in capsys.readouterr().err
 
 
 def test_train_resumes_after_kill_9(annotated: tuple[Path, Path], tmp_path: Path):

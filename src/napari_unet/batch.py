@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_unet.annotations import read_annotation
 from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
@@ -181,6 +182,8 @@ def load_pairs(
 ) -> Iterator[Pair]:
     """Read annotated images from files: images and their labels, by pairs of paths.
 
+    Labels may be annotations of a project, or anybody's label images.
+
     Raises
     ------
     ValueError, OSError
@@ -188,9 +191,10 @@ def load_pairs(
     """
     for path, labels in paths:
         image = read_image(path)
+        is_tiff = labels.suffix.lower() in TIFF
         yield Pair(
             image.data,
-            read_labels(labels),
+            read_annotation(labels).target() if is_tiff else read_labels(labels),
             image.axes,
             channel,
             image.pixel_size,

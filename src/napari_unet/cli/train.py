@@ -42,10 +42,16 @@ FLAGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``napari-unet train`` takes."""
-    parser.add_argument("images", type=Path, metavar="IMAGES", help="an image or a folder of them")
+    parser.add_argument(
+        "images",
+        type=Path,
+        metavar="IMAGES",
+        help="an image, a folder of them, or a project (NAME.unet), which has its own labels",
+    )
     parser.add_argument(
         "labels",
         type=Path,
+        nargs="?",
         metavar="LABELS",
         help="their labels, by the same stem: 0 background, 1.. objects, -1 not annotated",
     )
@@ -76,9 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> bool:
     """Train; returns whether a model was written."""
     config = replace(RECIPES[arguments.recipe].training, **given(arguments, TrainConfig))
-    from napari_unet.images import pair_by_stem
-
-    pairs = pair_by_stem(arguments.images, arguments.labels)
+    pairs = _pairs(arguments.images, arguments.labels)
     from napari_unet import training
     from napari_unet.engines import choose_device
     from napari_unet.patches import hold_out
@@ -104,6 +108,22 @@ def run(arguments: argparse.Namespace) -> bool:
         return False
     tell(f"{arguments.output}: done; segment with --model {arguments.output}")
     return True
+
+
+def _pairs(images: Path, labels: Path | None) -> list[tuple[Path, Path]]:
+    """Return the paths of the images and of their labels."""
+    if labels is not None:
+        from napari_unet.images import pair_by_stem
+
+        return pair_by_stem(images, labels)
+    if images.suffix != ".unet":
+        raise ValueError(f"{images} is no project (NAME.unet): name its labels, too.")
+    from napari_unet.annotations import Project
+
+    pairs = Project.open(images).pairs()
+    if not pairs:
+        raise ValueError(f"No image of {images} is annotated yet: napari-unet open {images}")
+    return pairs
 
 
 def _read(

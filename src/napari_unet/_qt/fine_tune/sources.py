@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
@@ -103,6 +104,7 @@ def from_project(
 
     def make() -> Learnt:
         from napari_unet.annotations import default_project
+        from napari_unet.batch import load_pairs
 
         learnt = project or default_project()
         found = learnt.pairs()
@@ -112,17 +114,13 @@ def from_project(
                 " the dock Annotate."
             )
         known = (origins.get(str(path), Origin(path.stem, None)) for path, _ in found)
-        return tuple(_read_pair(*paths, channels) for paths in found), tuple(known)
+        pairs = tuple(_in_gray(pair, channels) for pair in load_pairs(found))
+        return pairs, tuple(known)
 
     return make
 
 
-def _read_pair(image: Any, annotation: Any, channels: int) -> Pair:
-    from napari_unet.annotations import read_annotation
-    from napari_unet.images import read_image
-    from napari_unet.training import Pair
-
-    read = read_image(image)
-    channel = (0,) if channels == 1 and "C" in read.axes else None
-    labels = read_annotation(annotation).target()
-    return Pair(read.data, labels, read.axes, channel, read.pixel_size, image.stem)
+def _in_gray(pair: Pair, channels: int) -> Pair:
+    """Let a model of one channel see the first of several."""
+    several = channels == 1 and "C" in (pair.axes or "")
+    return replace(pair, channel=(0,)) if several else pair
