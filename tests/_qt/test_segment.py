@@ -744,10 +744,12 @@ def _parents(widget):
         widget = widget.parentWidget()
 
 
-def test_the_dock_is_in_the_layers_menu() -> None:
+def test_the_docks_are_in_the_layers_menu() -> None:
     from npe2 import PluginManifest
 
     manifest = PluginManifest.from_file(Path(napari_unet.__file__).with_name("napari.yaml"))
-    (widget,) = manifest.contributions.widgets
-    (item,) = manifest.contributions.menus["napari/layers/segment"]
-    assert (widget.display_name, item.command) == ("Segment", widget.command)
+    widgets = manifest.contributions.widgets
+    titles = [widget.display_name for widget in widgets]
+    assert titles == ["Segment", "Annotate", "Weight Map", "Fine-tune", "Models"]
+    items = manifest.contributions.menus["napari/layers/segment"]
+    assert [item.command for item in items] == [widget.command for widget in widgets]
