@@ -11,7 +11,7 @@ from napari_unet.augmentation import Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, UNetConfig
 from napari_unet.engines import OutOfMemory
-from napari_unet.library import is_held
+from napari_unet.library import can_go_on, is_held
 from napari_unet.model import UNet
 from napari_unet.patches import Example
 from napari_unet.prediction import run_to_end
@@ -184,18 +184,34 @@ def test_patience_ends_a_run_that_gets_no_better(monkeypatch: pytest.MonkeyPatch
     assert [p.best for p in steps] == [True, True, False, False]
 
 
-def test_a_long_validation_hears_a_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
-    output = tmp_path / "m.safetensors"
-    many: list[Example] = examples(1) * 50
-    steps = train(examples(0), many, untrained(CARD), CONFIG, output=output)
-    for progress in steps:
-        if progress.iteration == 3:  # in the midst of the first validation
-            assert not progress.validation
-            with pytest.raises(StopIteration):
-                steps.send(True)
-            break
-    assert Checkpoint.load(Files(output).best).card.provenance["training"]["iteration"] == 3
+def test_a_stop_in_a_validation_is_made_up_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    many: list[Example] = examples(1) * 3
+
+    def steps(name: str, **options: bool):
+        output = tmp_path / name / "m.safetensors"
+        return train(examples(0), many, untrained(CARD), CONFIG, output=output, **options)
+
+    for at in (3, 6):  # in the midst of the first validation, and of the last
+        straight = list(steps(f"straight {at}"))
+        monkeypatch.setattr(module, "PATIENCE", 0.0)
+        broken = steps(f"broken {at}")
+        seen = next(p for p in broken if p.iteration == at)
+        assert not seen.validation
+        with pytest.raises(StopIteration):
+            broken.send(True)
+        monkeypatch.undo()
+        files = Files(tmp_path / f"broken {at}" / "m.safetensors")
+        assert can_go_on(files.state)
+        rest = list(steps(f"broken {at}", resume=True))
+        told = {p.iteration: p.validation for p in [*rest] if p.validation}
+        assert told == {p.iteration: p.validation for p in straight if p.iteration in told}
+        assert set(told) == {3, 6} if at == 3 else {6}
+        assert not can_go_on(files.state)
+        logs = [Files(tmp_path / f"{n} {at}" / "m.safetensors").log for n in ("straight", "broken")]
+        first, second = (
+            [row.split(",")[0::2] for row in log.read_text().splitlines()] for log in logs
+        )
+        assert first == second  # but for the seconds
 
 
 def test_two_runs_do_not_write_one_model(tmp_path: Path):

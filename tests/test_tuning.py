@@ -23,6 +23,7 @@ from napari_unet.training import (
     Task,
     estimate,
     fine_tune,
+    session,
     training_zoom,
     typical_diameter,
     untrained,
@@ -107,12 +108,30 @@ def test_a_stop_keeps_the_best_and_resume_goes_on_exactly(tmp_path: Path, start:
     assert end.value.value.stopped
     assert end.value.value.comparison.before is not None
     assert Checkpoint.load(tmp_path / "new.safetensors").card.network == NETWORK
-    seen, tuned = follow(fine_tune(task(tmp_path, start, resume=True)))
+    # Whatever is chosen then to start from, or nothing: the run knows what it started from.
+    _, straight = follow(
+        fine_tune(replace(task(tmp_path, start), output=tmp_path / "2.safetensors"))
+    )
+    seen, tuned = follow(fine_tune(task(tmp_path, None, resume=True)))
     assert [p.progress.iteration for p in seen if p.progress] == [4, 5, 6]
     assert not tuned.stopped
-    assert tuned.comparison.before is not None
+    assert tuned.comparison.before == straight.comparison.before
+    for one, other in zip(tuned.comparison.overlays, straight.comparison.overlays, strict=True):
+        assert one.kind == other.kind
+        np.testing.assert_array_equal(one.labels, other.labels)
     a, b = (Checkpoint.load(Files(p).last).weights for p in (whole, tuned.path))
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_stop_before_there_is_a_network_keeps_none(tmp_path: Path, start: str, monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE", 0.0)
+    steps = fine_tune(task(tmp_path, start))
+    while next(steps).stage is not Stage.MEASURING:
+        pass
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    assert end.value.value is None
+    assert not (tmp_path / "new.safetensors").exists()
 
 
 def test_resume_after_the_annotation_changed_is_refused(tmp_path: Path, start: str):

@@ -143,7 +143,8 @@ class Comparison:
             verdict = ": no clear difference"
         return (
             f"{named}{verdict}. Before: {before}. After: {after}. AP changed by {low:+.2f} to"
-            f" {high:+.2f} (95% interval)."
+            f" {high:+.2f} (95% interval). The best step was chosen by these objects: expect a"
+            " little less on others."
         )
 
 

@@ -89,7 +89,8 @@ def _follow(session: Session, resume: bool) -> Generator[TrainProgress, bool | N
     if not resume and session.card.is_trained and (yield from session.assess()):
         return  # what was trained before is kept until something better comes of it
     while not session.is_over:
-        if (yield from session.advance()):
+        step = session.assess() if session.run.due else session.advance()
+        if (yield from step):
             session.keep()
             return
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -126,6 +127,31 @@ def judgement(scores: NDArray[np.float32], example: Example, target: Target) -> 
         found(labels, example.labels, 0.5),
         labels,
     )
+
+
+def pack(judgements: Sequence[Judgement]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Return the arrays of judgements, by name, and the rest as JSON takes it."""
+    tensors: dict[str, Tensor] = {}
+    told = []
+    for number, one in enumerate(judgements):
+        tensors[f"{number}.labels"] = torch.tensor(one.labels)
+        tensors[f"{number}.found"] = torch.tensor(one.found)
+        told.append({"loss": one.loss, "iou": one.iou, "matching": asdict(one.matching)})
+    return tensors, told
+
+
+def unpack(tensors: Mapping[str, Tensor], told: Sequence[Mapping[str, Any]]) -> list[Judgement]:
+    """Return the judgements that :func:`pack` took apart."""
+    return [
+        Judgement(
+            one["loss"],
+            one["iou"],
+            Matching(**one["matching"]),
+            tensors[f"{number}.found"].numpy(),
+            tensors[f"{number}.labels"].numpy(),
+        )
+        for number, one in enumerate(told)
+    ]
 
 
 def validate(

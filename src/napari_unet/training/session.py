@@ -63,8 +63,12 @@ class Session:
         self.run = Run.begin(start, config, device)
         self.files = Files(output) if output is not None else None
         self.best = start
+        self.start: str | None = None
+        """What the model that it starts from is called, for whoever resumes it."""
+        self.before: list[Judgement] = []
+        """What that model finds in the held-out examples, if it had learnt anything."""
         self.judgements: list[Judgement] = []
-        """Of the best network, once it was validated."""
+        """What the best network finds, once it was validated."""
         self._augment = augmentation(config)
         self._network: Callable[[Tensor], Tensor] = self.run.network
         if config.compile:
@@ -90,7 +94,8 @@ class Session:
     def is_over(self) -> bool:
         """Whether the budget is used, or nothing has improved for long."""
         patience = self.config.patience
-        return self.fraction >= 1 or 0 < patience <= self.run.stale
+        done = self.fraction >= 1 or 0 < patience <= self.run.stale
+        return done and not self.run.due
 
     def open(self, resume: bool) -> None:
         """Check the files, and go on where they say that an earlier run was, if asked.
@@ -109,6 +114,7 @@ class Session:
             self.files.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
             return
         self.best = self.files.restore(self.run, self.config, self.fingerprint)
+        self.before = self.files.before()
         self._clock = time.monotonic() - self.run.seconds
         self._remember()
 
@@ -119,15 +125,17 @@ class Session:
         if not isfinite(loss):
             self._go_back()
             return bool((yield self._progress(loss, rate)))
-        self.run.seconds = time.monotonic() - self._clock
-        if self.run.iteration % self.config.validate_every == 0 or self.fraction >= 1:
-            return (yield from self.assess(loss, rate))
+        self.run.seconds, self.run.loss = time.monotonic() - self._clock, loss
+        self.run.due = self.run.iteration % self.config.validate_every == 0 or self.fraction >= 1
+        if self.run.due:
+            return (yield from self.assess())
         if time.monotonic() - self._saved >= SAVE_EVERY:
             self._save({}, nan, improved=False)
         return bool((yield self._progress(loss, rate)))
 
-    def assess(self, loss: float = nan, rate: float = 0.0) -> Steps:
+    def assess(self) -> Steps:
         """Validate, keep the checkpoint if it is the best, and save."""
+        loss, rate = self.run.loss, learning_rate(self.config, self.fraction) * self.run.rate
         steps = judge(self.run.averaged, self.card.target, self.validation, self.device)
         heard = time.monotonic()
         while True:
@@ -141,6 +149,9 @@ class Session:
                     return True
                 heard = time.monotonic()
         scores = summarise(judgements)
+        self.run.due = False
+        if not self.run.iteration:
+            self.before = judgements
         improved = merit(scores) > self.run.best
         self.run.stale = 0 if improved else self.run.stale + 1
         if improved:
@@ -261,7 +272,7 @@ class Session:
             raise Diverged(
                 f"The loss became infinite {again} times, at lower and lower learning rates: look"
                 " at the images and labels (an image of one gray value, a wrong pair), or lower the"
-                " learning rate. The best network until then is kept."
+                " learning rate. What was saved before is kept."
             )
         self._message = (
             f"The loss became infinite: going on from step {run.iteration} at a lower learning"
@@ -294,7 +305,7 @@ class Session:
         if improved:
             self.best.save(self.files.best)
         self._checkpoint(scores).save(self.files.last)
-        self.files.save_state(*self._good, self.config, self.fingerprint)
+        self.files.save_state(*self._good, self.config, self.fingerprint, self.start, self.before)
         if scores:
             self.files.append(self.run, loss, scores)
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from napari_unet.files import make_folder
 from napari_unet.library import RUN_KEY, SUFFIX, Card, read_metadata
 from napari_unet.model import UNet
 from napari_unet.patches import Example
+from napari_unet.training.scoring import Judgement, pack, unpack
 
 DEFAULT_RATE = 1e-3
 MOMENTUM = 0.99
@@ -33,6 +35,8 @@ NORM_MOMENTUM = 0.1
 """Weight of a pass in the running batch statistics, as torch has it."""
 STEADY = 4
 """Patches from which on a pass has that weight."""
+BEFORE = "before"
+"""What tensors are called that are not of the run itself, but of the start model's judgement."""
 COUNTERS = (
     "bfloat16",
     "together",
@@ -43,6 +47,8 @@ COUNTERS = (
     "seconds",
     "best",
     "stale",
+    "loss",
+    "due",
 )
 
 
@@ -67,6 +73,10 @@ class Run:
     best: float = -1.0
     stale: int = 0
     """Validations since the best."""
+    loss: float = nan
+    """Of the last step."""
+    due: bool = False
+    """Whether a validation is due, which a stop has broken off."""
 
     @classmethod
     def begin(cls, checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> Run:
@@ -140,7 +150,9 @@ class Run:
 
     def restore(self, tensors: Tensors) -> None:
         """Put tensors back that :meth:`tensors` collected."""
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "averaged": {}, "optimizer": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            part: {} for part in ("network", "averaged", "optimizer", BEFORE)
+        }
         for key, value in tensors.items():
             part, name = key.split(".", 1)
             parts[part][name] = value
@@ -219,11 +231,46 @@ class Files:
         make_folder(self.best.parent)
 
     def save_state(
-        self, tensors: Tensors, counters: Mapping[str, Any], config: TrainConfig, data: str
+        self,
+        tensors: Tensors,
+        counters: Mapping[str, Any],
+        config: TrainConfig,
+        data: str,
+        start: str | None = None,
+        before: Sequence[Judgement] = (),
     ) -> None:
-        """Write what resuming needs, whole or not at all."""
-        state = {"config": asdict(config), "data": data, "run": counters}
-        write_tensors(self.state, tensors, {RUN_KEY: json.dumps(state)})
+        """Write what resuming needs, whole or not at all.
+
+        Parameters
+        ----------
+        tensors, counters
+            Of the run.
+        config : TrainConfig
+            Which has to be the same then.
+        data : str
+            Fingerprint of the examples, likewise.
+        start : str or None
+            Name of the model that the run started from.
+        before : sequence of Judgement
+            What that one finds in the held-out examples.
+        """
+        arrays, told = pack(before)
+        state = {
+            "config": asdict(config),
+            "data": data,
+            "start": start,
+            "before": told,
+            "run": counters,
+        }
+        named = {f"{BEFORE}.{name}": array for name, array in arrays.items()}
+        write_tensors(self.state, {**tensors, **named}, {RUN_KEY: json.dumps(state)})
+
+    def before(self) -> list[Judgement]:
+        """Return what the model that a saved run started from finds; nothing of a new one."""
+        told = json.loads(read_metadata(self.state)[RUN_KEY])["before"]
+        arrays = read_tensors(self.state)
+        named = {k.split(".", 1)[1]: v for k, v in arrays.items() if k.startswith(f"{BEFORE}.")}
+        return unpack(named, told)
 
     def restore(self, run: Run, config: TrainConfig, data: str) -> Checkpoint:
         """Continue where the last save was; returns the best checkpoint so far.

@@ -52,7 +52,8 @@ class Task:
     pairs : tuple of Pair
         The annotated images.
     start : str or None
-        Name or path of the model to start from; None: a new network.
+        Name or path of the model to start from; None: a new network. A run that is resumed knows
+        what it started from.
     output : Path
         File of the new model; see :func:`napari_unet.training.train`.
     config : TrainConfig
@@ -164,14 +165,12 @@ def fine_tune(task: Task) -> Steps[Tuned | None]:
     Files(task.output).check(task.resume)  # before images are prepared
     lesson = yield from prepare_task(task)
     if lesson is None:
-        return None
+        return Tuned(task.output, stopped=True, comparison=None) if task.resume else None
     session = Session(
         lesson.training, lesson.held_out, lesson.start, task.config, device, task.output
     )
+    session.start = task.start
     watch = _Watch(session, lesson)
-    before: list[Judgement] = []
-    if task.resume and task.start is not None:
-        before = (yield from watch.judged(_start_of(task, lesson).build())) or []
     steps = follow(session, task.resume)
     stop: bool | None = None
     while True:
@@ -179,16 +178,16 @@ def fine_tune(task: Task) -> Steps[Tuned | None]:
             progress = steps.send(stop)
         except StopIteration:
             break
-        if progress.iteration == 0 and progress.validation:
-            before = session.judgements
         stop = yield watch.look(progress)
+    if not task.output.exists():
+        return None
     after = session.judgements
     if not after and session.run.best >= 0 and not stop:
         after = (yield from watch.judged(session.best.build())) or []
     comparison = None
     if after:
-        is_new = not (before and session.best is lesson.start) and after is not before
-        comparison = compare(lesson.held_out, before, after, is_new)
+        is_new = session.best.card.provenance["training"]["iteration"] > 0
+        comparison = compare(lesson.held_out, session.before, after, is_new)
     return Tuned(task.output, bool(stop), comparison)
 
 
@@ -269,8 +268,3 @@ def prepare_task(task: Task) -> Steps[Lesson | None]:
     random = np.random.default_rng(config.seed)
     training, held_out = hold_out(groups, config.val_fraction, random)
     return Lesson(start, training, limited(held_out, HELD_OUT_PIXELS), len(pairs))
-
-
-def _start_of(task: Task, lesson: Lesson) -> Checkpoint:
-    """Return the network that a resumed run once started from."""
-    return start_from(task.start, "few-shot", lesson.start.card.network.in_channels)
