@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_unet.annotations import Project
 from napari_unet.cli import main
 from napari_unet.library import export, user_folder
 
@@ -148,3 +149,19 @@ def test_folder_in_the_way_is_told(home: Path, tmp_path: Path, capsys: Capture) 
     assert run("import", source) == 2
     assert "Nothing can be written into" in capsys.readouterr().err
     assert run() == 0
+
+
+def test_models_of_a_project(mine: Path, tmp_path: Path, capsys: Capture) -> None:
+    project = Project.create(tmp_path / "work")
+    export("nuclei", project.models / "taught.safetensors")
+    where = ("--project", project.folder)
+    for words in ((*where,), ("list", *where)):
+        assert run(*words) == 0
+        listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+        assert listed == ["nuclei", "taught"]
+    assert run("rename", "taught", "better", *where) == 0
+    assert run("import", mine, "--name", "mine", *where) == 0
+    assert sorted(p.stem for p in project.models.iterdir()) == ["better", "mine"]
+    assert run("delete", "better", "--yes", *where) == 0
+    assert mine.exists()
+    assert run("list", "--project", tmp_path) == 2

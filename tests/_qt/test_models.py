@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QInputDialog, QMessageBox
 
 from napari_unet._qt.models import widget as models
 from napari_unet._qt.models.widget import ModelsWidget
+from napari_unet.annotations import Project
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.library import Card, Hold, export, folders, rename, user_folder
@@ -254,3 +255,22 @@ def test_closed_dock_is_done_with(make_napari_viewer, qtbot, home: Path) -> None
     viewer.window.remove_dock_widget(wrapper)
     qtbot.waitUntil(lambda: dock._job is None, timeout=10_000)
     dock.deleteLater()
+
+
+def test_models_of_the_open_project(open_dock, home: Path, tmp_path: Path, monkeypatch) -> None:
+    project = Project.create(tmp_path / "work")
+    write(project.models / "taught.safetensors")
+    write(home / "cells.safetensors")
+    monkeypatch.setattr(models, "open_project", lambda _: project)
+    dock = open_dock()
+    assert listed(dock) == ["nuclei", "cells"]
+    dock.place.value = project.models
+    assert listed(dock) == ["nuclei", "taught"]
+    select(dock, "taught")
+    answer(typed("better"))
+    press(dock.rename_button)
+    assert listed(dock) == ["nuclei", "better"]
+    assert (project.models / "better.safetensors").exists()
+    monkeypatch.setattr(models, "open_project", lambda _: None)  # it was closed
+    dock.reset_choices()
+    assert listed(dock) == ["nuclei", "cells"]

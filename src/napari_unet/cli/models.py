@@ -20,7 +20,9 @@ USAGE = f"""{PROGRAM} [-h] [list]
        {PROGRAM} rename NAME NEW
        {PROGRAM} delete NAME [--yes]
        {PROGRAM} export NAME PATH [--force]
-       {PROGRAM} import PATH [--name NAME]"""
+       {PROGRAM} import PATH [--name NAME]
+each with --project NAME.unet for the models of a project"""
+PROJECT = "the project whose models are meant, instead of your own"
 LAYERS = f"list the layers and their shapes for a {SIZE} input"
 
 
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an action (below), or what to describe; all models are listed without it",
     )
     parser.add_argument("--layers", action="store_true", help=LAYERS)
+    parser.add_argument("--project", type=Path, metavar="NAME.unet", help=PROJECT)
 
 
 def run(arguments: argparse.Namespace) -> bool:
@@ -56,7 +59,21 @@ def run(arguments: argparse.Namespace) -> bool:
         prog=f"{PROGRAM} {words[0]}", description=f"{ACTIONS[words[0]][0].capitalize()}."
     )
     add(parser)
-    return act(parser.parse_args(words[1:]))
+    parser.add_argument(
+        "--project", type=Path, metavar="NAME.unet", default=arguments.project, help=PROJECT
+    )
+    chosen = parser.parse_args(words[1:])
+    chosen.folder = _models_of(chosen.project)
+    return act(chosen)
+
+
+def _models_of(project: Path | None) -> Path | None:
+    """Return the folder of a project's models."""
+    if project is None:
+        return None
+    from napari_unet.annotations import Project
+
+    return Project.open(project).models
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
@@ -92,12 +109,12 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="what to call it (default: as the file)")
 
 
-def _list(_: argparse.Namespace) -> bool:
+def _list(arguments: argparse.Namespace) -> bool:
     """Print a line a model; a broken one is told and the others are listed."""
     from napari_unet.library import list_models, read_card
 
     fine = True
-    for name, path in list_models().items():
+    for name, path in list_models(arguments.folder).items():
         try:
             card = read_card(path)
         except (ValueError, OSError) as error:
@@ -113,7 +130,7 @@ def _list(_: argparse.Namespace) -> bool:
 def _show(arguments: argparse.Namespace) -> bool:
     if arguments.name is None:
         return _list(arguments)
-    network = _describe(arguments.name)
+    network = _describe(arguments.name, arguments.folder)
     if arguments.layers:
         _print_layers(network)
     return True
@@ -122,7 +139,7 @@ def _show(arguments: argparse.Namespace) -> bool:
 def _rename(arguments: argparse.Namespace) -> bool:
     from napari_unet.library import rename
 
-    path = rename(arguments.name, arguments.new)
+    path = rename(arguments.name, arguments.new, arguments.folder)
     tell(f"{arguments.name} is now {arguments.new}: {path}")
     return True
 
@@ -130,11 +147,11 @@ def _rename(arguments: argparse.Namespace) -> bool:
 def _delete(arguments: argparse.Namespace) -> bool:
     from napari_unet.library import check_own, delete
 
-    check_own(arguments.name)
+    check_own(arguments.name, arguments.folder)
     if not arguments.yes and not _confirmed(arguments.name):
         tell("Nothing was deleted.")
         return False
-    for path in delete(arguments.name):
+    for path in delete(arguments.name, arguments.folder):
         tell(f"deleted {path}")
     return True
 
@@ -154,7 +171,7 @@ def _export(arguments: argparse.Namespace) -> bool:
     from napari_unet.library import export
 
     try:
-        path = export(arguments.name, arguments.path, overwrite=arguments.force)
+        path = export(arguments.name, arguments.path, arguments.folder, arguments.force)
     except FileExistsError as error:
         raise ValueError(f"{error} To write over it, add --force.") from error
     tell(f"{arguments.name} -> {path}")
@@ -164,8 +181,10 @@ def _export(arguments: argparse.Namespace) -> bool:
 def _import(arguments: argparse.Namespace) -> bool:
     from napari_unet.library import find_model, import_model
 
-    name = import_model(arguments.path, arguments.name)
-    tell(f"{arguments.path} -> {find_model(name)}: segment with --model {_quoted(name)}")
+    name = import_model(arguments.path, arguments.name, arguments.folder)
+    path = find_model(name, arguments.folder)
+    wanted = name if arguments.folder is None else str(path)
+    tell(f"{arguments.path} -> {path}: segment with --model {_quoted(wanted)}")
     return True
 
 
@@ -173,14 +192,14 @@ def _quoted(name: str) -> str:
     return f'"{name}"' if " " in name else name
 
 
-def _describe(name: str) -> UNetConfig:
+def _describe(name: str, folder: Path | None) -> UNetConfig:
     """Print what is known of a model or a recipe; returns its network."""
     if name in RECIPES:
         tell(json.dumps(asdict(RECIPES[name]), indent=2, ensure_ascii=False))
         return RECIPES[name].network
     from napari_unet.library import find_model, read_card
 
-    path: Path = find_model(name)
+    path: Path = find_model(name, folder)
     card = read_card(path)
     tell(json.dumps({"path": str(path), **asdict(card)}, indent=2, ensure_ascii=False))
     return card.network

@@ -71,13 +71,13 @@ class Row:
         return "<br>".join([title, *lines, f"<b>File:</b> {escape(str(self.path))}"])
 
 
-def read_rows() -> list[Row]:
-    """Read the cards of all models."""
-    return [_row(name, path) for name, path in list_models().items()]
+def read_rows(folder: Path | None = None) -> list[Row]:
+    """Read the cards of all models: those of the package, and of a folder (None: the user's)."""
+    return [_row(name, path, folder) for name, path in list_models(folder).items()]
 
 
-def _row(name: str, path: Path) -> Row:
-    bundled = is_bundled(name)
+def _row(name: str, path: Path, folder: Path | None) -> Row:
+    bundled = is_bundled(name, folder)
     try:
         return Row(name, path, bundled, read_card(path))
     except (ValueError, OSError, MemoryError) as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import napari
+from magicgui.widgets import ComboBox
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -19,6 +20,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet._qt import form
+from napari_unet._qt.fine_tune.neighbours import open_project
 from napari_unet._qt.message import Message
 from napari_unet._qt.models.table import ModelTable, read_rows
 from napari_unet._qt.shelf import Shelf
@@ -32,6 +35,7 @@ from napari_unet.library import (
     import_model,
     own_models,
     rename,
+    user_folder,
 )
 
 WIDTH = 330
@@ -54,9 +58,17 @@ class ModelsWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
+        self._viewer = napari_viewer
         self._job: Job | None = None
         self._html = ""
         self._wanted = ""  # what to select once it is there
+        self.place = ComboBox(
+            name="place",
+            label="Models of",
+            tooltip="Your own models, which all images can be segmented with; or those that were"
+            " taught in the project that is open in the dock Annotate.",
+            choices=self._places,
+        )
         self.table = ModelTable()
         self.card = QTextBrowser()
         self.rename_button = QPushButton("Rename…")
@@ -87,6 +99,7 @@ class ModelsWidget(QWidget):
         buttons.addWidget(self.export_button, 1, 0)
         buttons.addWidget(self.import_button, 1, 1)
         column = QVBoxLayout(self)
+        column.addWidget(form.lay_out(self.place))
         column.addWidget(self.table, stretch=2)
         column.addLayout(buttons)
         column.addWidget(self.message)
@@ -95,15 +108,30 @@ class ModelsWidget(QWidget):
 
     def _connect(self) -> None:
         self._shelf.changed.connect(self._on_changed)
+        self.place.changed.connect(lambda _: self.refresh())
         self.table.chosen.connect(self._show_chosen)
         self.rename_button.clicked.connect(self._rename)
         self.delete_button.clicked.connect(self._delete)
         self.export_button.clicked.connect(self._export)
         self.import_button.clicked.connect(self._import)
 
+    def _places(self, _: object = None) -> list[tuple[str, Path]]:
+        project = open_project(self._viewer)
+        own = [("this computer", user_folder())]
+        return own if project is None else [*own, (f"project {project.name}", project.models)]
+
+    def reset_choices(self, _: object = None) -> None:
+        """Follow the project that is open; napari calls this whenever layers change."""
+        self.place.reset_choices()
+
+    @property
+    def folder(self) -> Path:
+        """Where the models are that are listed beside the bundled ones."""
+        return Path(self.place.value)
+
     def refresh(self) -> None:
         """List what there is now."""
-        self.table.show_rows(read_rows(), self._wanted)
+        self.table.show_rows(read_rows(self.folder), self._wanted)
         self._wanted = ""
 
     def _on_changed(self, renamed: dict[str, str]) -> None:
@@ -115,6 +143,7 @@ class ModelsWidget(QWidget):
     def showEvent(self, event: Any) -> None:
         """Look again: what happened while it was hidden may not have been told."""
         super().showEvent(event)
+        self.reset_choices()
         self._shelf.look()
 
     def changeEvent(self, event: Any) -> None:
@@ -151,22 +180,23 @@ class ModelsWidget(QWidget):
         new, agreed = QInputDialog.getText(
             self, "Rename", f"New name of {row.name}:", text=row.name
         )
-        new = new.strip()
+        new, folder = new.strip(), self.folder
         if agreed and new != row.name:
-            self._change(lambda: rename(row.name, new), f"{row.name} is now {new}.", new)
+            self._change(lambda: rename(row.name, new, folder), f"{row.name} is now {new}.", new)
 
     def _delete(self) -> None:
         row = self.table.selected
         if row is None:
             return
         try:
-            files = check_own(row.name)
+            files = check_own(row.name, self.folder)
         except UserErrors as error:
             self.message.warn(sentence(error))
             self.refresh()
             return
+        folder = self.folder
         if self._is_sure(row.name, [path.name for path in files]):
-            self._change(lambda: delete(row.name), f"{row.name} was deleted.")
+            self._change(lambda: delete(row.name, folder), f"{row.name} was deleted.")
 
     def _is_sure(self, name: str, files: list[str]) -> bool:
         """Ask before files are deleted."""
@@ -203,9 +233,9 @@ class ModelsWidget(QWidget):
         suggestion = str(Path.home() / row.path.name)
         chosen, _ = QFileDialog.getSaveFileName(self, "Export a model", suggestion, KINDS)
         if chosen:  # the dialog has asked whether a file may be written over
-            path = Path(chosen)
+            path, folder = Path(chosen), self.folder
             self._copy(
-                lambda: str(export(row.name, path, overwrite=True)),
+                lambda: str(export(row.name, path, folder, overwrite=True)),
                 f"Exporting {row.name}…",
                 f"Exported {row.name} to {{}}.",
             )
@@ -216,14 +246,16 @@ class ModelsWidget(QWidget):
             self._ask_and_import(Path(chosen))
 
     def _ask_and_import(self, path: Path) -> None:
-        suggestion = free_name(path.stem)
+        suggestion = free_name(path.stem, self.folder)
         name, agreed = QInputDialog.getText(
             self, "Import a model", "Name that it gets:", text=suggestion
         )
-        name = name.strip()
+        name, folder = name.strip(), self.folder
         if agreed:
             self._wanted = name
-            self._copy(lambda: import_model(path, name), f"Importing {path.name}…", "Imported {}.")
+            self._copy(
+                lambda: import_model(path, name, folder), f"Importing {path.name}…", "Imported {}."
+            )
 
     def _copy(self, copy: Callable[[], str], doing: str, done: str) -> None:
         """Copy in a thread: models are large, and disks can be slow."""
