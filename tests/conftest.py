@@ -23,7 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the tests out of the user's models, samples and napari settings."""
+    """Keep the tests out of the user's models, samples and napari settings.
+
+    Where several processes share the tests, each computes in one thread.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"
     folder = tempfile.mkdtemp(prefix="napari-unet-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ |= {

@@ -23,6 +23,7 @@ from napari_unet.annotations import (
     storage,
 )
 from napari_unet.annotations import autosave as module
+from napari_unet.annotations.versions import version_of
 from napari_unet.images import read_labels, write_labels
 
 INTERVAL = 0.1
@@ -207,6 +208,96 @@ def test_a_full_disk_is_told_and_nothing_lost(
     assert autosave.problem == ""
 
 
+def test_what_is_not_on_disk_can_be_asked_for(
+    tmp_path: Path, autosave: Autosave, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "a.tif"
+    assert autosave.pending_of(path) is None
+    begun, go_on = Event(), Event()
+
+    def full(*_: object, **__: object) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tifffile, "imwrite", full)
+        autosave.submit(path, lambda: annotation(7))
+        assert begun.wait(10)
+        at_hand = autosave.pending_of(path)
+        assert at_hand is not None
+        assert at_hand.labels.max() == 7
+        go_on.set()
+        assert not autosave.flush(10)
+        waiting = autosave.pending_of(path)
+        assert waiting is not None
+        assert waiting.labels.max() == 7
+        assert autosave.pending_of(tmp_path / "b.tif") is None
+    assert autosave.flush(10)
+    assert autosave.pending_of(path) is None
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_two_windows_on_one_image_write_over_nothing(
+    tmp_path: Path, autosave: Autosave, reports: list[str], read: bool
+):
+    path, other = tmp_path / "a.tif", Autosave(INTERVAL)
+    if read:
+        storage.write_annotation(path, annotation(1))
+        for window in (autosave, other):
+            window.known(path, read_annotation(path))
+    region = Region((), slice(0, 3), slice(0, 3))
+    other.submit(path, Annotation(annotation(2).labels, regions=(region,)))
+    assert other.close(10)
+    for value in (3, 4):
+        autosave.submit(path, annotation(value))
+        assert autosave.flush(10)
+    assert read_annotation(path).labels.max() == 4
+    kept = read_annotation(tmp_path / "a-other.tif")
+    assert (kept.labels.max(), kept.regions) == (2, (region,))
+    assert len(list(tmp_path.glob("*.tif"))) == 2
+    assert [r for r in reports if "a-other.tif" in r] == [
+        "a.tif was changed by another window or program: that version is kept as a-other.tif beside"
+        " it; annotate an image in one window only."
+    ]
+
+
+def test_what_somebody_writes_while_it_is_read_is_kept(tmp_path: Path, autosave: Autosave):
+    path = storage.write_annotation(tmp_path / "a.tif", annotation(1))
+    version, read = version_of(path), read_annotation(path)
+    storage.write_annotation(path, annotation(2))
+    autosave.known(path, read, version)
+    autosave.submit(path, annotation(3))
+    assert autosave.flush(10)
+    assert read_annotation(tmp_path / "a-other.tif").labels.max() == 2
+
+
+def test_a_writing_that_fails_halfway_is_nobody_elses(
+    tmp_path: Path, autosave: Autosave, reports: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = storage.write_annotation(tmp_path / "a.tif", annotation(1))
+    autosave.known(path, read_annotation(path))
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "_write_sidecar", full)
+        autosave.submit(path, annotation(2))
+        assert not autosave.flush(10)
+    assert autosave.flush(10)
+    assert not list(tmp_path.glob("*other*"))
+    assert not any("another window" in report for report in reports)
+
+
+def test_a_damaged_file_is_kept_as_it_is(tmp_path: Path, autosave: Autosave):
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"damaged")
+    autosave.submit(path, annotation(1))
+    assert autosave.flush(10)
+    assert (tmp_path / "a-other.tif").read_bytes() == b"damaged"
+    assert read_annotation(path).labels.max() == 1
+
+
 def test_a_file_in_the_way_does_not_hold_up_the_others(
     tmp_path: Path, autosave: Autosave, reports: list[str]
 ):
@@ -363,9 +454,11 @@ def test_planes_of_a_stack_that_was_written_anew_do_not_count(
     for plane, content in left.items():  # as after a crash in between
         plane.write_bytes(content)
     np.testing.assert_array_equal(read_annotation(path).labels, stack * 2)
+    twice = stack * 2
     stack[0, 0] = 1
     save(autosave, path, Annotation(stack))
     np.testing.assert_array_equal(read_annotation(path).labels[0, 0], stack[0, 0])
+    np.testing.assert_array_equal(read_annotation(tmp_path / "a-other.tif").labels, twice)
     write_labels(path, stack)  # another program
     stack[1, 1] = 8
     save(autosave, path, Annotation(stack))

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from napari_unet.files import make_folder, write_whole
+from napari_unet.files import clean, make_folder, write_whole
 
 
 def test_the_file_appears_at_once_and_whole(tmp_path: Path):
@@ -51,6 +52,31 @@ def test_an_interrupted_write_leaves_no_rest(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         write_whole(tmp_path / "a.txt", interrupt)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.json", "model.safetensors", "한국어 b.png", "bare"])
+def test_what_a_killed_program_left_is_removed(tmp_path: Path, name: str):
+    class KilledError(Exception):
+        """Ends the writing with all of it left behind."""
+
+    rest: list[Path] = []
+
+    def half(temporary: Path) -> None:
+        rest.append(temporary.rename(tmp_path / f"{temporary.name}~"))
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        write_whole(tmp_path / name, half)
+    left = rest[0].rename(tmp_path / rest[0].name.removesuffix("~"))
+    others = [tmp_path / other for other in (name, ".hidden.tif", ".a-0123abcd.lock")]
+    for path in others:
+        path.touch()
+    clean(tmp_path)
+    assert left.exists()  # it may be being written
+    for path in (left, *others):
+        os.utime(path, (time.time() - 90,) * 2)
+    clean(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
 def test_a_missing_folder_is_said(tmp_path: Path):

@@ -21,10 +21,14 @@ from napari_unet.library import (
     SUFFIX,
     Card,
     check_path,
+    drop_aside,
     find_model,
+    is_aside,
     list_models,
+    put_back,
     read_card,
     read_metadata,
+    set_aside,
     user_folder,
 )
 from napari_unet.library import folders as folders_module
@@ -278,3 +282,21 @@ def test_listing_and_reading_models_loads_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_model_is_again_as_it_was_set_aside(tmp_path) -> None:
+    model, state = tmp_path / "mine.safetensors", tmp_path / "mine.resume.safetensors"
+    set_aside(model)
+    assert not is_aside(model)  # there is none yet
+    model.write_bytes(b"old")
+    state.write_bytes(b"step 7")
+    set_aside(model)
+    model.write_bytes(b"new")
+    state.unlink()
+    assert list_models(tmp_path).get("mine") == model
+    put_back(model)
+    assert (model.read_bytes(), state.read_bytes()) == (b"old", b"step 7")
+    set_aside(model)
+    drop_aside(model)
+    assert not is_aside(model)
+    assert sorted(tmp_path.iterdir()) == [state, model]

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from napari_unet.config import TrainConfig
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import Preprocessing, Target, TrainConfig, UNetConfig
+from napari_unet.library import Card
+from napari_unet.model import UNet
 from napari_unet.previewing import draw_samples
 from napari_unet.weightmap import training_target
 
@@ -55,3 +60,23 @@ def test_zoom_and_what_is_not_annotated(pair) -> None:
         draw_samples(image, labels, CONFIG)
     with pytest.raises(ValueError, match="shape"):
         draw_samples(image, labels[1:], CONFIG)
+
+
+def test_the_start_model_says_what_training_sees(pair, tmp_path) -> None:
+    """Its percentiles, whether bright backgrounds are inverted, and the sizes that it takes."""
+    image, labels = pair
+    network = UNetConfig(base_channels=4, depth=5, padding="same", dropout=0.0)
+    bright = Preprocessing(invert_bright=False, low=20.0, high=60.0)
+    for name, rule in {"default": Preprocessing(), "other": bright}.items():
+        card = Card(network, Target(), rule, {"training": {}})
+        Checkpoint.of(UNet(network), card).save(tmp_path / f"{name}.safetensors")
+    config = replace(CONFIG, patch=50, invert=0.0)
+    default, other = (
+        draw_samples(-image, labels, config, start=str(tmp_path / f"{name}.safetensors"))
+        for name in ("default", "other")
+    )
+    assert default.image.shape[-1] == network.nearest_valid_sizes(50)[1]
+    inside = default.target == 1
+    assert default.image[:, 0][inside].mean() > default.image[:, 0][~inside].mean()
+    inside = other.target == 1
+    assert other.image[:, 0][inside].mean() < other.image[:, 0][~inside].mean()

@@ -204,6 +204,30 @@ def test_a_missing_image_is_told_and_found_again(project: Project, tmp_path: Pat
         project.add(tmp_path / "old" / "a.tif")
 
 
+def test_another_image_of_the_same_name_and_size_is_another_one(project: Project, tmp_path: Path):
+    entry = project.add(image(tmp_path / "mouse 1" / "field.tif", 1))
+    draw(project, entry, annotation())
+    shutil.rmtree(tmp_path / "mouse 1")
+    other = project.add(image(tmp_path / "mouse 2" / "field.tif", 2))
+    assert other.name == "field-2"
+    assert project.read_annotation(other) is None
+    again = project.add(image(tmp_path / "moved" / "field.tif", 1))
+    assert (again.name, again.image) == ("field", tmp_path / "moved" / "field.tif")
+
+
+def test_an_image_of_which_the_content_is_not_known_is_not_guessed(
+    project: Project, tmp_path: Path
+):
+    project.add(image(tmp_path / "old" / "a.tif"))
+    file = project.folder / "project.json"
+    values = json.loads(file.read_text("utf-8"))
+    del values["images"][0]["content"]  # as an older version has written it
+    file.write_text(json.dumps(values), "utf-8")
+    (tmp_path / "old").rename(tmp_path / "new")
+    again = Project.open(project.folder)
+    assert again.add(tmp_path / "new" / "a.tif").name == "a-2"
+
+
 def test_what_was_removed_comes_back_with_its_annotation(project: Project, tmp_path: Path):
     a, b = (project.add(image(tmp_path / f"{name}.tif")) for name in "ab")
     draw(project, a, annotation())
@@ -262,15 +286,21 @@ def test_images_added_in_threads_have_names_of_their_own(project: Project, tmp_p
 def test_a_crash_leaves_a_project_that_opens(project: Project, tmp_path: Path):
     a = project.add(image(tmp_path / "a.tif"))
     draw(project, a, annotation())  # project.json still says untouched
-    rest = project.folder / "annotations" / ".a-0123abcd.tif"
+    names = (
+        "annotations/.a-0123abcd.tif",
+        "models/.m-0123abcd.safetensors",
+        "images/.a-ab012cde.png",
+    )
+    rests = [project.folder / name for name in names]
     fresh = project.folder / "annotations" / ".b-0123abcd.tif"
-    for path in (rest, fresh):
+    for path in (*rests, fresh):
         path.write_bytes(b"half")
-    os.utime(rest, (time.time() - 7200,) * 2)
+    for path in rests:
+        os.utime(path, (time.time() - 7200,) * 2)
     again = Project.open(project.folder)
     assert again.state(a) is State.BEGUN
     assert [i for i, _ in again.pairs()] == [a.image]
-    assert not rest.exists()
+    assert not any(path.exists() for path in rests)
     assert fresh.exists()  # another window may be writing it
     project.annotation_path(a).with_suffix(".json").unlink()
     assert project.read_annotation(a) is not None

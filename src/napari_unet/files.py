@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
+_REST = re.compile(r"\..+-[0-9a-f]{8}(\.(?!lock$)[^.]*)?")
+"""Files that :func:`write_whole` fills, of which a program that is killed leaves half."""
+_MINUTE = 60.0
 _DENIED = "it may not be written to, or another program has it open; choose another place."
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder.",
@@ -47,6 +53,18 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def clean(folder: Path) -> None:
+    """Remove what programs that were killed left half-written in a folder.
+
+    What another program may be writing just now stays: all that has changed in the last minute.
+    """
+    for path in folder.glob(".*"):
+        with suppress(OSError):
+            is_old = time.time() - path.stat().st_mtime > _MINUTE
+            if is_old and _REST.fullmatch(path.name) and path.is_file():
+                path.unlink()
 
 
 def make_folder(folder: Path) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet.config import RECIPES, Preprocessing, Target, TrainConfig
-from napari_unet.patches import Example, prepare, sample_windows
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import RECIPES, Preprocessing, TrainConfig, UNetConfig
+from napari_unet.library import Card, find_model, read_card
+from napari_unet.patches import Example, sample_windows
 from napari_unet.preprocessing import Array
+from napari_unet.training.fitting import prepare_pair
 from napari_unet.training.session import WINDOW, augmentation
+from napari_unet.training.settling import Pair, settle
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,7 @@ def draw_samples(
     labels: NDArray[np.int32],
     config: TrainConfig,
     *,
+    start: str | None = None,
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
     zoom: float = 1.0,
@@ -54,6 +59,8 @@ def draw_samples(
         Its annotation: -1 not annotated, 0 background, 1.. objects.
     config : TrainConfig
         What training will be called with.
+    start : str or None
+        Name or path of the model that it will start from; None: a new network.
     axes, channel
         As in :func:`napari_unet.preprocessing.as_planes`.
     zoom : float
@@ -66,26 +73,37 @@ def draw_samples(
     ValueError
         If image and labels do not fit, or nothing is annotated.
     """
-    examples = prepare(
-        image,
-        labels,
-        Preprocessing(zoom=zoom),
-        Target(),
-        w0=config.w0,
-        sigma=config.sigma,
-        balance=config.balance,
-        axes=axes,
-        channel=channel,
-    )
+    pair = Pair(image, labels, axes, channel)
+    # The size is not settled by one plane, but told.
+    begin = settle(_start(start, channel), [pair], replace(config, resize=False))
+    rule = replace(begin.card.preprocessing, zoom=zoom)
+    begin = replace(begin, card=replace(begin.card, preprocessing=rule))
+    examples = prepare_pair(pair, 0, begin, config)
     if not examples:
         raise ValueError(
             "Nothing is annotated on this plane: label some objects, or go to a plane that is."
         )
-    return _drawn(examples, config, count, seed)
+    return _drawn(examples, begin.card.network, config, count, seed)
 
 
-def _drawn(examples: list[Example], config: TrainConfig, count: int, seed: int) -> Samples:
-    size = RECIPES["standard"].network.nearest_valid_sizes(config.patch)[1]
+def _start(model: str | None, channel: tuple[int, ...] | None) -> Checkpoint:
+    """Return what a training starts from, but for its weights."""
+    if model is None:
+        recipe = RECIPES["few-shot"]
+        card = Card(recipe.network, recipe.target, Preprocessing())
+    else:
+        card = read_card(find_model(model))
+    if channel is not None:
+        network = replace(card.network, in_channels=len(channel))
+        rule = replace(card.preprocessing, channels=len(channel))
+        card = replace(card, network=network, preprocessing=rule)
+    return Checkpoint(card, {})
+
+
+def _drawn(
+    examples: list[Example], network: UNetConfig, config: TrainConfig, count: int, seed: int
+) -> Samples:
+    size = network.nearest_valid_sizes(config.patch)[1]
     random = np.random.default_rng(seed)
     windows = sample_windows(examples, round(WINDOW * size), count, random)
     batch = augmentation(config)(windows, size, torch.Generator().manual_seed(seed))

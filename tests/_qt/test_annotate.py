@@ -16,7 +16,7 @@ import tifffile
 from napari.layers import Labels, Shapes
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -194,6 +194,7 @@ def test_a_result_is_copied_and_corrected(open_dock, qtbot, folder, monkeypatch)
     found[5:10, 5:10], found[30:40, 30:40] = 1, 2
     result = viewer.add_labels(found.copy(), name="cells [nuclei]")
     assert "cells [nuclei]" in dock.chooser.correct_button.toolTip()
+    viewer.layers.selection.active = viewer.layers["cells"]
     labels = begin(qtbot, dock, viewer, dock.chooser.correct_button)
     assert labels.dtype == np.int32
     np.testing.assert_array_equal(labels.data, found)
@@ -260,11 +261,36 @@ def test_scribbles(annotate, qtbot, folder) -> None:
     target = tifffile.imread(folder / "cells.tif")
     assert set(np.unique(target)) == {-1, 0, 1}
     np.testing.assert_array_equal(target == 0, labels.data == BACKGROUND)
+    drawn = labels.data.copy()
     dock.chooser.mode.value = Mode.REGIONS
-    assert set(np.unique(labels.data)) == {0, 1}
-    undo(viewer)
-    assert BACKGROUND in labels.data
+    np.testing.assert_array_equal(labels.data, drawn)
     assert labels.metadata["mode"] == "regions", "by which other docks know"
+    assert labels.selected_label == 1
+    saved(qtbot, dock)
+    target = tifffile.imread(folder / "cells.tif")
+    np.testing.assert_array_equal(target, drawn)
+    dock.chooser.mode.value = Mode.SCRIBBLES
+    saved(qtbot, dock)
+    np.testing.assert_array_equal(tifffile.imread(folder / "cells.tif") == 0, drawn == BACKGROUND)
+
+
+def test_the_wheel_does_not_change_what_unpainted_means(open_dock) -> None:
+    _, dock = open_dock(show=True)
+    box = dock.chooser.mode.native
+    box.setFocus()
+    place = QPointF(box.rect().center())
+    event = QWheelEvent(
+        place,
+        QPointF(box.mapToGlobal(box.rect().center())),
+        QPoint(),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        NONE,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(box, event)
+    assert dock.chooser.chosen_mode is Mode.REGIONS
 
 
 def painted(labels) -> None:
@@ -516,6 +542,54 @@ def test_the_images_of_a_project(open_dock, qtbot, tmp_path, images, monkeypatch
     assert again is not dock
     qtbot.waitUntil(lambda: again.folder.entry is not None and not again.is_busy)
     assert again.folder.entry.name == "field 1"
+
+
+def test_a_disk_that_is_full_for_a_while_loses_nothing(
+    open_dock, qtbot, tmp_path, images, monkeypatch
+) -> None:
+    from napari_unet.annotations import storage
+
+    def refuse(*_: object) -> None:
+        raise OSError("field 1.tif could not be written: the disk is full; free some space.")
+
+    made = Project.create(tmp_path / "mine")
+    for path in images:
+        made.add(path)
+    viewer, _ = open_dock()
+    dock = open_project(viewer, made.folder)
+    labels = shown(qtbot, dock, viewer, "field 1")
+    labels.paint((10, 10), 1)
+    saved(qtbot, dock)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "write_annotation", refuse)
+        labels.paint((30, 30), 2)
+        drawn = labels.data.copy()
+        qtbot.waitUntil(lambda: "disk is full" in dock.message.text(), timeout=6000)
+        press(dock.folder.next_button)
+        shown(qtbot, dock, viewer, "field 2")
+        press(dock.folder.previous_button)
+        labels = shown(qtbot, dock, viewer, "field 1")
+        np.testing.assert_array_equal(labels.data, drawn)
+        viewer.layers.remove(labels)
+        settle()
+        assert "is kept" in dock.message.text()
+        assert "disk is full" in dock.message.text()
+        labels = begin(qtbot, dock, viewer)
+        np.testing.assert_array_equal(labels.data, drawn)
+    labels.paint((50, 50), 3)
+    saved(qtbot, dock)
+    (path,) = (made.folder / "annotations").glob("*.tif")
+    assert set(np.unique(read_annotation(path).labels)) == {0, 1, 2, 3}
+
+
+def test_a_count_that_fails_is_told(annotate, qtbot, monkeypatch) -> None:
+    def fail(_: object) -> None:
+        raise OSError("project.json cannot be read: the drive is gone.")
+
+    _, dock, labels = annotate()
+    monkeypatch.setattr(Project, "counts", fail)
+    labels.paint((20, 20), 1)
+    qtbot.waitUntil(lambda: "the drive is gone" in dock.message.text(), timeout=6000)
 
 
 def test_an_empty_image_is_saved_when_it_is_done(open_dock, qtbot, tmp_path, images) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from math import nan
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from qtpy.QtTest import QTest
 from napari_unet import training
 from napari_unet._qt import preferences
 from napari_unet._qt.annotation_layers import PATH
-from napari_unet._qt.fine_tune import forecast
+from napari_unet._qt.fine_tune import forecast, plan
 from napari_unet._qt.fine_tune import widget as fine_tune
 from napari_unet._qt.fine_tune.overlays import placed
-from napari_unet._qt.fine_tune.pairs import NO_PAIR
+from napari_unet._qt.fine_tune.pairs import ALL, NO_PAIR
 from napari_unet._qt.fine_tune.plan import FIELDS, HIDDEN
+from napari_unet._qt.fine_tune.sources import from_project
 from napari_unet._qt.fine_tune.widget import LAYERS, PROJECT
 from napari_unet.annotations import (
     Annotation,
@@ -32,8 +33,15 @@ from napari_unet.annotations import (
     write_annotation,
 )
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import Preprocessing, Target, TrainConfig, TrainProgress, UNetConfig
-from napari_unet.library import Card, user_folder
+from napari_unet.config import (
+    FINE_TUNE,
+    Preprocessing,
+    Target,
+    TrainConfig,
+    TrainProgress,
+    UNetConfig,
+)
+from napari_unet.library import Card, read_card, user_folder
 from napari_unet.model import UNet
 from napari_unet.training import (
     Comparison,
@@ -225,8 +233,11 @@ def test_stop_keeps_the_best_and_resume_goes_on_another_day(open_dock, qtbot, mo
             except StopIteration as end:
                 return end.value
 
+    monkeypatch.setattr(plan, "FINE_TUNE", replace(FINE_TUNE, validate_every=7))  # not typed
     viewer, dock = open_dock()
     dock.plan.settings["iterations"].value = 15
+    config = dock.plan.config
+    assert config.validate_every == 7
     with monkeypatch.context() as patch:
         patch.setattr(training, "fine_tune", tune_slowly)
         press(dock.tune_button)
@@ -245,21 +256,29 @@ def test_stop_keeps_the_best_and_resume_goes_on_another_day(open_dock, qtbot, mo
     assert "other images or annotations" in dock.message.text()
     assert dock.resume_button.isEnabled()
     labels.data = np.flip(labels.data, axis=1)
+    monkeypatch.setattr(plan, "FINE_TUNE", FINE_TUNE)
 
     viewer.window.remove_dock_widget(dock)
     _, again = viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune")
-    again.plan.start.value = "tiny"
     again.plan.device.value = "cpu"
-    for name, value in {"iterations": 15, "batch": 1, "patch": 32}.items():
-        again.plan.settings[name].value = value
+    assert again.plan.start.value != "tiny"
     assert not again.resume_button.isEnabled()
     assert again.plan.name.findText("my-tiny") == 0
     again.plan.name.setCurrentIndex(0)
+    assert again.plan.start.value == "tiny"
+    assert again.plan.settings["iterations"].value == 15
+    assert again.plan.config == config
+    kept = {path: path.read_bytes() for path in user_folder().glob("my-tiny*")}
     press(again.resume_button)
     wait(qtbot, again)
     assert again.message.text() == "my-tiny is ready."
     assert again.curves.drawn("Loss")[0] == list(range(int(last) + 1, 16))
     assert "held-out" in again.verdict.text.text()
+    state = user_folder() / "my-tiny.resume.safetensors"
+    assert state.read_bytes() != kept[state]
+    press(again.verdict.old_button)
+    assert again.message.text() == "my-tiny is again as it was before Resume."
+    assert {path: path.read_bytes() for path in user_folder().glob("*my-tiny*")} == kept
 
 
 def test_how_it_goes_is_told_and_what_matters_stays(open_dock, qtbot, script) -> None:
@@ -359,6 +378,20 @@ def test_of_several_pairs_some_are_learnt_from(open_dock, qtbot, script) -> None
     assert task.config.iterations == 3
 
 
+def test_a_gray_model_learns_to_take_all_channels(open_dock, qtbot) -> None:
+    viewer, dock = open_dock()
+    assert dock.pairs.channels.native.parent().isHidden()
+    gray = viewer.layers["cells 0"].data
+    viewer.layers.remove("cells 0")
+    viewer.add_image(np.stack([gray, 1 - gray]), name="cells 0", axis_labels=("c", "y", "x"))
+    assert not dock.pairs.channels.native.parent().isHidden()
+    dock.pairs.channels.value = ALL
+    press(dock.tune_button)
+    wait(qtbot, dock)
+    assert dock.message.text() == "my-tiny is ready."
+    assert read_card(user_folder() / "my-tiny.safetensors").preprocessing.channels == 2
+
+
 def test_what_it_will_take_is_told_before(open_dock, qtbot, monkeypatch) -> None:
     asked = []
 
@@ -446,6 +479,61 @@ def test_a_project_is_learnt_from(open_dock, qtbot, script, tmp_path, own: bool)
     assert not dock.tune_button.isEnabled()
 
 
+def test_a_project_that_is_opened_later_gets_the_model(open_dock, qtbot, script, tmp_path) -> None:
+    viewer, dock = open_dock()
+    image, labels = viewer.layers
+    dock.source.value = PROJECT
+    project = Project.create(tmp_path / "mine")
+    entry = project.add_array("cells", image.data)
+    write_annotation(project.annotation_path(entry), Annotation(labels.data))
+    _, annotate = viewer.window.add_plugin_dock_widget(PLUGIN, "Annotate")
+    annotate.open_project(project.folder)
+    qtbot.waitUntil(lambda: annotate.folder.project is not None, timeout=20_000)
+    press(dock.tune_button)
+    script.end()
+    wait(qtbot, dock)
+    (task,) = script.tasks
+    assert task.output.parent == project.models
+
+
+def test_an_image_of_a_project_that_has_no_file_is_known_by_its_pixels(
+    open_dock, qtbot, script
+) -> None:
+    viewer, dock = open_dock(images=2)
+    image, labels = viewer.layers[2:]
+    image.data = image.data + 1
+    project = default_project()
+    entry = project.add_array("other", image.data)
+    write_annotation(project.annotation_path(entry), Annotation(labels.data))
+    dock.source.value = PROJECT
+    press(dock.tune_button)
+    script.say(preview=overlay("preview"))
+    qtbot.waitUntil(lambda: "cells 1 preview" in names(viewer), timeout=20_000)
+    script.end()
+    wait(qtbot, dock)
+
+
+def test_a_stop_is_heard_between_the_images_of_a_project(tmp_path) -> None:
+    project = Project.create(tmp_path / "mine")
+    for number in range(2):
+        entry = project.add_array("cells", np.full(SIZE, number, np.float32))
+        write_annotation(project.annotation_path(entry), Annotation(np.ones(SIZE, np.int32)))
+    entry.image.write_bytes(b"")  # it would fail if it were read
+    steps = from_project(ViewerModel(), project, 1)()
+    next(steps)
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    assert end.value.value is None
+
+
+def test_the_preview_shows_what_this_training_draws(open_dock, qtbot) -> None:
+    viewer, _ = open_dock()
+    _, weights = viewer.window.add_plugin_dock_widget(PLUGIN, "Weight Map")
+    press(weights.preview.button)
+    qtbot.waitUntil(lambda: not weights.is_running, timeout=20_000)
+    assert viewer.layers["augmented image"].data.shape == (2 * 40 - 8, 4 * 40 - 8)
+
+
 def test_every_field_is_typed_or_left_out_for_a_reason() -> None:
     assert {f.name for f in fields(TrainConfig)} == FIELDS.keys() | HIDDEN.keys()
     assert not FIELDS.keys() & HIDDEN.keys()
@@ -471,5 +559,6 @@ def test_an_overlay_lies_on_its_region(shape, options, index) -> None:
     layer = Labels(np.ones((1,) * (len(seen) - 2) + (8, 8), int), **placed(found, image, seen))
     at = (0,) * (len(seen) - 2) + (2, 1)
     expected = np.array(image.data_to_world(index))[channels:]
+    np.testing.assert_allclose(layer.scale[-2:], 2 * image.scale[-2:])
     np.testing.assert_allclose(layer.data_to_world(at), expected)
     assert tuple(layer.units) == tuple(image.units[channels:])

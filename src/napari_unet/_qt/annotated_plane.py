@@ -27,7 +27,8 @@ class AnnotatedPlane:
     at : tuple of int
         Which plane.
     is_annotation : bool
-        Whether it was drawn by the dock Annotate; other labels count everywhere.
+        Whether it was drawn by the dock Annotate; other labels count everywhere, but for planes
+        of a stack without an object, unless -1 somewhere says what does not count.
     mode : str or None
         What 0 means in an annotation, if that is known.
     regions : tuple of Region
@@ -52,7 +53,7 @@ class AnnotatedPlane:
 
         plane = np.array(as_labels(np.asarray(self.labels[self.at])))
         if not self.is_annotation:
-            return plane
+            return np.full_like(plane, -1) if self._is_unpainted(plane) else plane
         here = tuple(
             region._replace(plane=()) for region in self.regions if region.plane == self.at
         )
@@ -60,6 +61,10 @@ class AnnotatedPlane:
         if mode is Mode.REGIONS and not here and self._counts_elsewhere(plane):
             return np.full_like(plane, -1)
         return Annotation(plane, mode, here).target()
+
+    def _is_unpainted(self, plane: NDArray[np.int32]) -> bool:
+        """Say whether a plane of others' labels does not count."""
+        return bool(self.at) and not plane.any() and not (np.asarray(self.labels) < 0).any()
 
     def _mode(self) -> Mode:
         if self.mode is None:

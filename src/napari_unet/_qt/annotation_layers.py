@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import napari
@@ -10,12 +11,14 @@ from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils.colormaps import CyclicLabelColormap, label_colormap
 from numpy.typing import NDArray
 
-from napari_unet._qt.layers import axes_of, geometry, pixels
+from napari_unet._qt.layers import MADE_HERE, axes_of, geometry, pixels
 from napari_unet.annotations import Region, region_of
 
 if TYPE_CHECKING:  # loads TIFF libraries
     from napari_unet.images import Image as FileImage
 
+RESULT = re.compile(r"(.+) \[[^\]]*[^\]\d][^\]]*\](?: \[\d+\])?")
+"""Name of a labels layer that a network has made; a number at its end is napari's."""
 PATH = "annotation"
 """Entry in the metadata of labels and regions layers: the file that they are saved in."""
 MODE = "mode"
@@ -109,14 +112,26 @@ def is_paintable(layer: Layer, shape: tuple[int, ...]) -> bool:
 
 
 def find_results(viewer: napari.viewer.ViewerModel, image: Image) -> list[Labels]:
-    """Return the labels layers that an annotation of an image can begin from, the best first."""
+    """Return the labels layers that an annotation of an image can begin from, the best first.
+
+    These are the active one, and those that a network has found in the image ("NAME [model]").
+    """
     shape, active = annotated_shape(image), viewer.layers.selection.active
     found = [
         layer
         for layer in reversed(viewer.layers)
-        if isinstance(layer, Labels) and pixels(layer).shape == shape and PATH not in layer.metadata
+        if isinstance(layer, Labels)
+        and pixels(layer).shape == shape
+        and not {PATH, MADE_HERE} & set(layer.metadata)
+        and (layer == active or _owner(layer) == image.name)
     ]
-    return sorted(found, key=lambda layer: (layer != active, image.name not in layer.name))
+    return sorted(found, key=lambda layer: layer != active)
+
+
+def _owner(labels: Labels) -> str | None:
+    """Return the name of the image in which a network has found labels, by their own name."""
+    parts = RESULT.fullmatch(labels.name)
+    return parts and parts[1]
 
 
 def show_background(labels: Labels) -> None:

@@ -12,9 +12,13 @@ from functools import partial
 from math import inf
 from pathlib import Path
 from threading import Condition, Thread, current_thread
+from typing import TYPE_CHECKING
 
 from napari_unet.annotations.annotation import Annotation
 from napari_unet.annotations.copies import PLANES, Copies, Copy
+
+if TYPE_CHECKING:  # loads a TIFF library
+    from napari_unet.annotations.versions import Version
 
 Snapshot = Annotation | Callable[[], Annotation]
 NOW = -inf
@@ -32,6 +36,10 @@ class _Change:
     snapshot: Snapshot
     due: float
 
+    def drawn(self) -> Annotation:
+        """Return what is drawn."""
+        return self.snapshot() if callable(self.snapshot) else self.snapshot
+
 
 class Autosave:
     """A thread that writes what changed, at most `interval` seconds after its first change.
@@ -46,13 +54,15 @@ class Autosave:
         Seconds from a first change to its writing; what comes meanwhile is written with it.
     report : callable, optional
         Takes a sentence when something cannot be written, and "" when all is written again. Called
-        in the writer's thread: let it emit a signal, and touch no widget.
+        in the writer's thread, also when a window is gone: let it touch neither widget nor signal.
     """
 
     def __init__(self, interval: float = 2.0, report: Callable[[str], None] | None = None) -> None:
         self._interval = interval
         self._report = report
         self._changes: dict[Path, _Change] = {}
+        self._at_hand: tuple[Path, _Change] | None = None
+        """What is being written."""
         self._settling: dict[Path, float] = {}
         """When to write whole what was written by planes."""
         self._copies = Copies()
@@ -60,6 +70,8 @@ class Autosave:
         """Writings."""
         self._is_hurrying = False
         """Whether somebody waits for the one that is under way."""
+        self._versions: dict[Path, Version] = {}
+        """What each file held when it was read or written last."""
         self._failures: dict[Path, tuple[float, str]] = {}
         """When each file could not be written last, and why."""
         self._told = ""
@@ -77,6 +89,18 @@ class Autosave:
         """Whether something has changed that is not on disk yet."""
         with self._changed:
             return bool(self._changes) or self._ended < self._begun
+
+    def pending_of(self, path: str | Path) -> Annotation | None:
+        """Return what is not on disk yet of an annotation; None if all of it is.
+
+        Its labels may be an array that goes on changing. To be called in a thread.
+        """
+        path = Path(path)
+        with self._changed:
+            change = self._changes.get(path)
+            if change is None and self._at_hand is not None and self._at_hand[0] == path:
+                change = self._at_hand[1]
+        return None if change is None else change.drawn()
 
     def submit(self, path: str | Path, snapshot: Snapshot) -> None:
         """Say that an annotation has changed; returns at once.
@@ -100,15 +124,23 @@ class Autosave:
             self._start()
             self._changed.notify_all()
 
-    def known(self, path: str | Path, annotation: Annotation) -> None:
+    def known(
+        self, path: str | Path, annotation: Annotation, version: Version | None = None
+    ) -> None:
         """Say what a file holds (it was just read), so that the same is not written again.
 
-        Takes about 0.1 s for 4096 x 4096 pixels; may be called in any thread.
+        Takes about 0.1 s for 4096 x 4096 pixels; may be called in any thread. A version that was
+        asked for before it was read tells what somebody writes meanwhile from what was read.
         """
+        from napari_unet.annotations.versions import version_of
+
         path, copy = Path(path), Copy(annotation)
+        version = version_of(path) if version is None else version
         by_planes = path.with_suffix(PLANES).exists()  # a crash left them
         copy.written(by_planes)
         with self._changed:
+            if not self._is_unsaved(path):
+                self._versions[path] = version
             if path in self._changes or self._ended < self._begun:
                 return  # it is not to be forgotten what is not on disk
             self._copies.know(path, copy)
@@ -153,6 +185,10 @@ class Autosave:
         atexit.unregister(self.close)
         return True
 
+    def _is_unsaved(self, path: Path) -> bool:
+        """Say whether a file waits to be written, or is; called with the lock held."""
+        return path in self._changes or (self._at_hand is not None and self._at_hand[0] == path)
+
     def _start(self) -> None:
         """Have a thread; called with the lock held."""
         if self._thread is None:
@@ -169,7 +205,7 @@ class Autosave:
         return self._ended >= begun and not self._is_hurrying and NOW not in due
 
     def _run(self) -> None:
-        from napari_unet.annotations import storage  # noqa: F401 (slow to load: before it is needed)
+        from napari_unet.annotations import versions  # noqa: F401 (slow: before it is needed)
 
         while True:
             with self._changed:
@@ -181,12 +217,15 @@ class Autosave:
                 change = self._changes.pop(path) if is_change else None
                 if change is None:
                     del self._settling[path]
+                else:
+                    self._at_hand = path, change
                 self._begun += 1
                 self._is_hurrying = due == NOW
             failure = self._attempt(path, change)
             with self._changed:
                 self._ended += 1
                 self._is_hurrying = False
+                self._at_hand = None
                 self._note(path, change, failure)
                 self._changed.notify_all()
             self._tell()
@@ -216,9 +255,7 @@ class Autosave:
             if change is None:
                 self._write(path, self._copies.copy(path), NOW, whole=True)
             else:
-                snapshot = change.snapshot
-                annotation = snapshot() if callable(snapshot) else snapshot
-                copy = self._copies.take(path, annotation)
+                copy = self._copies.take(path, change.drawn())
                 self._write(path, copy, change.due)
         except (OSError, MemoryError, ValueError) as error:
             return f"{error} What was drawn since is kept in memory, and saved when that is mended."
@@ -232,18 +269,22 @@ class Autosave:
 
     def _write(self, path: Path, copy: Copy, due: float, whole: bool = False) -> None:
         from napari_unet.annotations import storage
+        from napari_unet.annotations.versions import NO_FILE, version_of
 
-        is_there = path.exists()
+        version = version_of(path)
+        is_there = version != NO_FILE
         if is_there and not copy.is_changed and (copy.is_settled or not whole):
             return
-        by_planes = (
-            is_there
-            and not whole
-            and copy.is_by_planes
-            and storage.write_planes(path, copy.annotation, copy.planes)
-        )
-        if not by_planes:
-            storage.write_annotation(path, copy.annotation)
+        is_ours = not is_there or version == self._versions.get(path)
+        if not is_ours:
+            self._keep_aside(path, version)
+        by_planes = is_there and is_ours and not whole and copy.is_by_planes
+        try:
+            by_planes = by_planes and storage.write_planes(path, copy.annotation, copy.planes)
+            if not by_planes:
+                storage.write_annotation(path, copy.annotation)
+        finally:  # a part of it may be written where the rest cannot be
+            self._versions[path] = version_of(path)
         copy.written(by_planes)
         with self._changed:
             settled = self._settling.pop(path, due)
@@ -251,6 +292,17 @@ class Autosave:
                 # Even in a hurry the planes come first: all of it may take too long.
                 hurries = NOW in (due, settled)
                 self._settling[path] = NOW if hurries else time.monotonic() + SETTLING
+
+    def _keep_aside(self, path: Path, version: Version) -> None:
+        """Save what somebody else has written, before it is written over."""
+        from napari_unet.annotations.versions import keep_aside
+
+        aside = keep_aside(path)
+        self._versions[path] = version  # it is not kept again if the writing fails
+        self._say(
+            f"{path.name} was changed by another window or program: that version is kept as"
+            f" {aside.name} beside it; annotate an image in one window only."
+        )
 
     def _note(self, path: Path, change: _Change | None, failure: str) -> None:
         """Keep what became of a file; called with the lock held."""
@@ -271,10 +323,13 @@ class Autosave:
         if problem == self._told:
             return
         self._told = problem
-        if problem:
-            _log.warning(problem)
+        self._say(problem)
+
+    def _say(self, sentence: str) -> None:
+        if sentence:
+            _log.warning(sentence)
         if self._report is not None:
             try:
-                self._report(problem)
+                self._report(sentence)
             except Exception as error:  # a window that is gone; the files are still written
                 _log.debug("report failed", exc_info=error)

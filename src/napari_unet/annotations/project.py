@@ -21,8 +21,9 @@ from napari_unet.annotations.records import (
     Record,
     State,
     absolute,
-    clean,
     digest,
+    find_record,
+    fingerprint,
     free_name,
     is_of,
     located,
@@ -30,7 +31,7 @@ from napari_unet.annotations.records import (
     resolved,
     write_contents,
 )
-from napari_unet.files import make_folder, write_whole
+from napari_unet.files import clean, make_folder, write_whole
 
 SUFFIX = ".unet"
 FOLDERS = ("annotations", "images", "models")
@@ -98,6 +99,7 @@ class Project:
         folder = absolute(folder)
         for part in FOLDERS:
             make_folder(folder / part)
+            clean(folder / part)
         if not (folder / FILE).exists():
             write_contents(folder, Contents())
         return cls(folder)
@@ -124,7 +126,7 @@ class Project:
         for part in FOLDERS:
             with suppress(OSError):  # one that may only be read is shown all the same
                 (folder / part).mkdir(exist_ok=True)
-        clean(folder / "annotations")
+                clean(folder / part)
         return project
 
     @property
@@ -156,7 +158,7 @@ class Project:
     def add(self, path: str | Path, copy: bool = False) -> Entry:
         """Add an image file, by reference or as a copy; one that is in it already is returned.
 
-        An image that the project is missing is found again by a file of the same name and size.
+        An image that the project is missing is found again by a file of the same name and content.
 
         Raises
         ------
@@ -168,15 +170,17 @@ class Project:
         path = absolute(path)
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist: check the path.")
-        size = path.stat().st_size
+        size, content = path.stat().st_size, fingerprint(path)
         with self._lock:
-            known = self._known(path, size)
+            known = find_record(self.folder, self._records.values(), path, content)
             if known:
                 if not resolved(self.folder, known).exists():
                     known = located(self.folder, path, known)
+                if resolved(self.folder, known) == path:
+                    known = replace(known, bytes=size, content=content)
                 return self._put(replace(known, listed=True))
         with self._reserve(path.stem) as name:
-            record = Record(name, "", bytes=size)
+            record = Record(name, "", bytes=size, content=content)
             if not copy:
                 return self._put(located(self.folder, path, record))
             image = self.folder / "images" / (name + path.suffix)
@@ -352,17 +356,6 @@ class Project:
 
     def _entry(self, record: Record) -> Entry:
         return Entry(record.name, resolved(self.folder, record), record.digest)
-
-    def _known(self, path: Path, size: int) -> Record | None:
-        """Return the record of an image, or of one that is missing and is this by all signs."""
-        for record in self._records.values():
-            if is_of(self.folder, record, path):
-                return record
-        for record in self._records.values():
-            lost = resolved(self.folder, record)
-            if lost.name == path.name and record.bytes == size and not lost.exists():
-                return record
-        return None
 
     @contextmanager
     def _reserve(self, wish: str) -> Iterator[str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from hashlib import blake2b
@@ -21,9 +19,8 @@ from napari_unet.files import is_same, write_whole
 
 FILE = "project.json"
 FORMAT = 1
-_REST = re.compile(r"\..+-[0-9a-f]{8}\.(tif|json)")
-"""Files that a crash left half-written (:func:`napari_unet.files.write_whole`)."""
-_HOUR = 3600.0
+_PIECE = 2**20
+"""Bytes of each of the places at which files are compared."""
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 _LABELS_MARK = "_labels"
 """What pairing images with labels by name leaves aside at the end of a name."""
@@ -53,6 +50,8 @@ class Record:
         Of its pixels, if it had no file.
     bytes : int
         The size of its file.
+    content : str
+        What :func:`fingerprint` returned of its file.
     state : str
         How far it is.
     listed : bool
@@ -64,6 +63,7 @@ class Record:
     was: str = ""
     digest: str = ""
     bytes: int = -1
+    content: str = ""
     state: str = State.UNTOUCHED
     listed: bool = True
 
@@ -177,14 +177,32 @@ def digest(pixels: NDArray[Any]) -> str:
     return blake2b(pixels.view(np.uint8).data, digest_size=16, key=head.digest()).hexdigest()
 
 
+def fingerprint(path: Path) -> str:
+    """Return what tells files: of their sizes, and of pieces of them, so that it is quick."""
+    size = path.stat().st_size
+    found = blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        for start in (0, (size - _PIECE) // 2, size - _PIECE):
+            file.seek(max(start, 0))
+            found.update(file.read(_PIECE))
+    return found.hexdigest()
+
+
+def find_record(
+    folder: Path, records: Iterable[Record], image: Path, content: str
+) -> Record | None:
+    """Return the record of an image, or of one that is missing and of which this is the file."""
+    records = list(records)
+    for record in records:
+        if is_of(folder, record, image):
+            return record
+    for record in records:
+        lost = resolved(folder, record)
+        if lost.name == image.name and record.content == content and not lost.exists():
+            return record
+    return None
+
+
 def absolute(path: str | Path) -> Path:
     """Return an absolute path in which links are kept."""
     return Path(os.path.abspath(path))  # noqa: PTH100
-
-
-def clean(folder: Path) -> None:
-    """Remove what a crash left half-written; not what another window is writing just now."""
-    for path in folder.glob(".*"):
-        with suppress(OSError):
-            if _REST.fullmatch(path.name) and time.time() - path.stat().st_mtime > _HOUR:
-                path.unlink()

@@ -35,7 +35,8 @@ TRIES = 4
 _TAG = 65_180
 """TIFF tag, of those that anybody may use, for the mode and for what is drawn but does not count.
 
-In the file of the labels, so that no crash between two files can part them."""
+In the file of the labels, so that no crash can part them. The regions are in the sidecar: after a
+crash between the two files, those before it are read."""
 
 
 def write_annotation(path: str | Path, annotation: Annotation) -> Path:
@@ -80,16 +81,13 @@ def write_planes(path: Path, annotation: Annotation, planes: Iterable[tuple[int,
     OSError
         If one cannot be written.
     """
-    try:
-        kept = _read_tag(path)
-    except ValueError:  # damaged
-        kept = None
-    if kept is None:
+    written = written_id(path)
+    if written is None:
         return False
     folder = planes_folder(path)
     make_folder(folder)
     for plane in planes:
-        name = "-".join(map(str, (kept[0]["id"], *plane)))
+        name = "-".join(map(str, (written, *plane)))
         _write_labels(folder / f"{name}.tif", annotation.labels[plane])
     try:
         counts = read_counts(path)
@@ -97,6 +95,15 @@ def write_planes(path: Path, annotation: Annotation, planes: Iterable[tuple[int,
         counts = None
     _write_sidecar(path, annotation, counts or Counts(0, 0, 0))
     return True
+
+
+def written_id(path: Path) -> str | None:
+    """Return what :func:`write_annotation` gave a file, each time another; None in others'."""
+    try:
+        kept = _read_tag(path)
+    except ValueError:  # damaged
+        return None
+    return kept and str(kept[0]["id"])
 
 
 def planes_folder(path: Path) -> Path:

@@ -19,7 +19,17 @@ from napari_unet.library.folders import (
 )
 from napari_unet.library.hold import Hold, is_held
 from napari_unet.library.naming import check_name, free_name, is_taken
-from napari_unet.library.runs import RUN_KEY, can_go_on, stopped_runs
+from napari_unet.library.runs import (
+    RUN_KEY,
+    StoppedRun,
+    can_go_on,
+    drop_aside,
+    is_aside,
+    put_back,
+    read_run,
+    set_aside,
+    stopped_runs,
+)
 from napari_unet.library.shelf import check_own, delete, export, import_model, rename
 from napari_unet.library.summary import score_of, summary
 
@@ -31,24 +41,30 @@ __all__ = [
     "SUFFIX",
     "Card",
     "Hold",
+    "StoppedRun",
     "can_go_on",
     "check_name",
     "check_own",
     "check_path",
     "delete",
+    "drop_aside",
     "export",
     "find_model",
     "free_name",
     "import_model",
+    "is_aside",
     "is_bundled",
     "is_held",
     "is_taken",
     "list_models",
     "own_models",
+    "put_back",
     "read_card",
     "read_metadata",
+    "read_run",
     "rename",
     "score_of",
+    "set_aside",
     "stopped_runs",
     "summary",
     "user_folder",

@@ -1,4 +1,4 @@
-"""Trainings that were broken off, by the state files that they left. Reads metadata only."""
+"""Trainings that were broken off, by the state files that they left, of which metadata is read."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_unet.config import TrainConfig
 from napari_unet.files import write_whole
 from napari_unet.library.cards import SUFFIX, read_metadata
-from napari_unet.library.naming import files_of
+from napari_unet.library.naming import ENDINGS
 
 RUN_KEY = "napari_unet_run"
 """Metadata entry of a state file that holds its config and counters, as JSON."""
@@ -93,27 +94,11 @@ def set_aside(model: Path) -> None:
         If they cannot be written.
     """
     drop_aside(model)
-    if model.is_file():
-        # The model last: as long as it is not there, nothing counts as set aside.
-        for path in reversed(files_of(model.stem, model.parent)):
-            write_whole(_aside(path), lambda copy, path=path: _copy(path, copy))
-
-
-def put_back(model: Path) -> bool:
-    """Let a model be again as it was set aside, and say whether there was one.
-
-    Raises
-    ------
-    OSError
-        If that cannot be done.
-    """
-    if not _aside(model).is_file():
-        return False
-    for path in files_of(model.stem, model.parent):
-        copy = _aside(path)
-        if copy.is_file():
-            copy.replace(path)
-    return True
+    if not model.is_file():
+        return
+    for path in reversed(_files(model)):  # the model last: it stands for all of them
+        if path.is_file():
+            write_whole(_aside(path), partial(_copy, path))
 
 
 def is_aside(model: Path) -> bool:
@@ -121,7 +106,33 @@ def is_aside(model: Path) -> bool:
     return _aside(model).is_file()
 
 
+def put_back(model: Path) -> None:
+    """Let a model that was set aside be again as it was then.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done; it can be tried again.
+    """
+    for path in reversed(_files(model)):
+        if _aside(path).is_file():
+            _aside(path).replace(path)
+
+
 def drop_aside(model: Path) -> None:
     """Delete what was set aside of a model."""
-    for path in (model, *model.parent.glob(f".{glob.escape(model.stem)}.*{_ASIDE}")):
-        _aside(path)
+    for path in _files(model):
+        _aside(path).unlink(missing_ok=True)
+
+
+def _files(model: Path) -> list[Path]:
+    """Return the files that a training can have, the model first."""
+    return [model.with_name(f"{model.stem}{ending}") for ending in ENDINGS]
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}{_ASIDE}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)

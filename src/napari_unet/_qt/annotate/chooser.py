@@ -5,6 +5,7 @@ from __future__ import annotations
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet._qt import annotation_layers, form
@@ -41,6 +42,7 @@ class Chooser(QWidget):
             " counts.",
             choices=[("Background", Mode.REGIONS), ("Not annotated", Mode.SCRIBBLES)],
         )
+        self.mode.native.installEventFilter(_NoWheel(self))
         self.new_button = _button(
             "New annotation",
             "Make a labels layer on the image and take the brush. An annotation of this image that"
@@ -117,6 +119,17 @@ class Chooser(QWidget):
         self.correct_button.setEnabled(idle and result is not None)
         self.new_button.setEnabled(idle)
         self.region_button.setEnabled(drawing)
+
+
+class _NoWheel(QObject):
+    """Lets the mouse wheel scroll the dock, and change no box on its way."""
+
+    def eventFilter(self, _: QObject | None, event: QEvent | None) -> bool:
+        """Leave the wheel to whoever is behind."""
+        is_wheel = event is not None and event.type() == QEvent.Type.Wheel
+        if event is not None and is_wheel:
+            event.ignore()
+        return is_wheel
 
 
 def _button(text: str, tooltip: str) -> QPushButton:

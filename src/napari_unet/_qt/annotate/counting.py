@@ -41,6 +41,8 @@ class Counter(QObject):
 
     counted = Signal(object)
     """An Amount."""
+    failed = Signal(str)
+    """Why it cannot be counted."""
 
     def __init__(
         self, read: Callable[[], tuple[Annotation, Project] | None], parent: QObject
@@ -73,6 +75,7 @@ class Counter(QObject):
             return
         job = Job(lambda: _count(*read), self)
         job.returned.connect(self._on_counted)
+        job.failed.connect(self.failed)
         job.ended.connect(self._on_ended)
         self._job = job
         job.start()

@@ -121,15 +121,13 @@ class Drawing(QObject):
         return self._mode
 
     def set_mode(self, mode: Mode) -> None:
-        """Mean something else by pixels that nobody painted; painted background is let go."""
+        """Mean something else by pixels that nobody painted; what is painted stays as it is."""
         if mode is self._mode:
             return
         self._mode = mode
         self._show_mode()
-        if mode is Mode.REGIONS:
-            self.labels.data_setitem(np.nonzero(self._data == BACKGROUND), 0)
-            if self.labels.selected_label == BACKGROUND:
-                self.labels.selected_label = 1
+        if mode is Mode.REGIONS and self.labels.selected_label == BACKGROUND:
+            self.labels.selected_label = 1
         if self.is_touched:
             self.changed.emit()
 
@@ -241,7 +239,7 @@ class Drawing(QObject):
             self.changed.emit()
 
     def _loss(self) -> str:
-        kept = "What was drawn is on disk: press New annotation to go on with it."
+        kept = "What was drawn is kept: press New annotation to go on with it."
         name = self.labels.name
         if self.labels not in self._viewer.layers:
             return f"{name} was removed. {kept}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,17 +43,18 @@ class Keeper(QObject):
     """A drawing of which the layer is gone, and what to say."""
     bounded = Signal(object)
     """A drawing to which a region was added."""
-    _reported = Signal(str)  # from the thread that writes
 
     def __init__(self, viewer: napari.viewer.ViewerModel, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._starts: dict[Drawing, Start] = {}
         self._autosave: Autosave | None = None
+        # From the thread that writes, which may outlive the window: a signal of an object that is
+        # gone, sent from there, ends the program.
+        self._reports: deque[str] = deque()
         self._status = ""
         self._ticks = QTimer(self)
         self._ticks.timeout.connect(self._look)
-        self._reported.connect(self._on_reported)
 
     @property
     def autosave(self) -> Autosave:
@@ -60,7 +62,7 @@ class Keeper(QObject):
         if self._autosave is None:
             from napari_unet.annotations import Autosave
 
-            self._autosave = Autosave(report=self._reported.emit)
+            self._autosave = Autosave(report=self._reports.append)
             self._ticks.start(PACE)
         return self._autosave
 
@@ -115,7 +117,7 @@ class Keeper(QObject):
 
     def _on_lost(self, drawing: Drawing, text: str) -> None:
         self.forget(drawing)
-        self.lost.emit(drawing, text)
+        self.lost.emit(drawing, f"{text} {self.autosave.problem}".rstrip())
 
     def forget(self, drawing: Drawing) -> None:
         """Follow a drawing no longer; its last changes are on their way to disk."""
@@ -142,10 +144,9 @@ class Keeper(QObject):
         if status != self._status:
             self._status = status
             self.changed.emit()
-
-    def _on_reported(self, problem: str) -> None:
-        if problem:
-            self.told.emit(problem)
+        while self._reports:
+            if problem := self._reports.popleft():
+                self.told.emit(problem)
 
     def hurry(self) -> None:
         """Let all be written at once, without waiting for it."""

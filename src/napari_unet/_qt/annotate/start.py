@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # load TIFF libraries
     from napari_unet.annotations import Autosave, Entry, Project
     from napari_unet.images import Image
 
+COMPARED = 8
+"""Planes by which it is found out whether a layer still has the pixels of its file."""
 SOURCE = "image file"
 """Entry in the metadata of an image layer: the file that a project has read it from."""
 
@@ -197,24 +200,43 @@ def _is_all_of(source: Path, subject: Subject) -> bool:
         return False
     letters = zip(image.data.shape, image.axes, strict=True)
     shape = tuple(n for n, letter in letters if letter not in "CS")
-    return image.data.shape == subject.pixels.shape and shape == subject.shape
+    if image.data.shape != subject.pixels.shape or shape != subject.shape:
+        return False
+    return _are_alike(image.data, subject.pixels, image.data.ndim - 2 - ("S" in image.axes))
+
+
+def _are_alike(one: Any, other: Any, leading: int) -> bool:
+    """Say whether arrays of one shape are equal in some of their planes."""
+    lengths = one.shape[:leading]
+    count = prod(lengths)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, COMPARED)).round().astype(int))
+    planes = zip(*np.unravel_index(chosen, lengths), strict=True) if lengths else [()]
+    pairs = ((np.asarray(one[p]), np.asarray(other[p])) for p in planes)
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc") for a, b in pairs)
 
 
 def _read(
     project: Project, entry: Entry, shape: tuple[int, ...], mode: Mode, autosave: Autosave
 ) -> tuple[Annotation, bool]:
-    autosave.flush()  # what was drawn a moment ago
-    found = project.read_annotation(entry)
+    from napari_unet.annotations.versions import version_of
+
+    path = project.annotation_path(entry)
+    is_saved = autosave.flush()  # what was drawn a moment ago
+    unsaved = None if is_saved else autosave.pending_of(path)
+    version = version_of(path)
+    found = unsaved or project.read_annotation(entry)
     if found is None:
         return Annotation(np.zeros(shape, np.int32), mode), False
-    path = project.annotation_path(entry)
     if found.labels.shape != shape:
         raise ValueError(
             f"The annotation {path} has the shape {found.labels.shape}, and the image {shape}: move"
             " that file away to begin anew."
         )
-    autosave.known(path, found)
-    labels = np.require(found.labels, np.int32, ["C", "W"])
+    if unsaved is None:
+        autosave.known(path, found, version)
+        labels = np.require(found.labels, np.int32, ["C", "W"])
+    else:
+        labels = found.labels.copy()  # those of a layer that may still be somewhere
     return Annotation(labels, found.mode, found.regions, found.pixel_size), True
 
 

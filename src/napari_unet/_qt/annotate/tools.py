@@ -46,8 +46,8 @@ NEXT = Tool(
 BACKGROUND_BRUSH = Tool(
     "Background brush",
     "Q",
-    "Take the brush with the label of background (-1, gray). In scribble mode what is not painted"
-    " does not count, so background has to be painted, too.",
+    "Take the brush with the label of background (-1, gray). Where unpainted is 'Not annotated',"
+    " background has to be painted, too.",
 )
 DELETE = Tool(
     "Delete",
@@ -205,8 +205,8 @@ class Tools(QWidget):
     def _take_background(self, drawing: Drawing) -> None:
         if drawing.mode is not Mode.SCRIBBLES:
             raise ValueError(
-                "What is not painted is background here, so it needs no brush: choose Scribbles if"
-                " only painted pixels shall count."
+                "What is not painted is background here, so it needs no brush: choose 'Not"
+                " annotated' for what is unpainted if only painted pixels shall count."
             )
         drawing.take_brush(BACKGROUND)
         self.told.emit("The brush paints background. N takes it for the next object.")

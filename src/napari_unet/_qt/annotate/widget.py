@@ -30,7 +30,7 @@ from napari_unet._qt.worker import Job, Steps
 from napari_unet.annotations import Annotation
 
 if TYPE_CHECKING:  # loads TIFF libraries
-    from napari_unet.annotations import Entry, Project
+    from napari_unet.annotations import Autosave, Entry, Project
 
 WIDTH = 330
 """Pixels in which no text of the dock is cut off."""
@@ -97,6 +97,7 @@ class AnnotateWidget(QWidget):
         for part in (self.tools, folder):
             part.told.connect(self.message.tell)
             part.problem.connect(self.message.warn)
+        self._counter.failed.connect(self.message.warn)
         self._counter.counted.connect(lambda amount: self.counts.setText(_describe(amount)))
         keeper.changed.connect(self._on_changed)
         keeper.told.connect(self.message.warn)
@@ -111,6 +112,11 @@ class AnnotateWidget(QWidget):
     def is_busy(self) -> bool:
         """Whether an annotation is about to begin."""
         return self._job is not None
+
+    @property
+    def autosave(self) -> Autosave:
+        """What writes the drawings; it may be flushed in a thread."""
+        return self._keeper.autosave
 
     def open_project(self, folder: str | Path) -> None:
         """Open a project, and the image of it that was shown last; what fails is told."""

@@ -11,7 +11,7 @@ from napari_unet._qt.fine_tune.lesson import Lesson
 from napari_unet._qt.worker import Job
 
 if TYPE_CHECKING:  # loads torch
-    from napari_unet.training import Estimate
+    from napari_unet.training import Estimate, TuneProgress
 
 DELAY = 1000
 """Milliseconds after the last change of what is chosen."""
@@ -78,9 +78,11 @@ class Forecast(QObject):
         self._job = None
 
 
-def _measure(lesson: Lesson) -> Generator[None, bool | None, Estimate | None]:
+def _measure(lesson: Lesson) -> Generator[TuneProgress | None, bool | None, Estimate | None]:
     from napari_unet.training import estimate
 
-    task, _ = lesson.prepare()
-    yield
+    prepared = yield from lesson.prepare()
+    if prepared is None:
+        return None
+    task, _ = prepared
     return (yield from estimate(task))

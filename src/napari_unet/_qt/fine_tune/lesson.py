@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unet._qt.fine_tune.overlays import Origin
-from napari_unet._qt.fine_tune.sources import Learnt
+from napari_unet._qt.fine_tune.sources import Learning
 from napari_unet._qt.progress import in_words
 from napari_unet.config import TrainConfig
+from napari_unet.library import drop_aside, set_aside
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Task, Tuned, TuneProgress
@@ -27,7 +28,7 @@ class Lesson:
     Parameters
     ----------
     learn : callable
-        Returns what to learn from; called in a thread.
+        Returns the generator that reads what to learn from; called in a thread.
     start : str or None
         Name of the model to start from; None: from scratch.
     output : Path
@@ -40,18 +41,23 @@ class Lesson:
         Whether to go on with a run that was stopped.
     """
 
-    learn: Callable[[], Learnt]
+    learn: Learning
     start: str | None
     output: Path
     config: TrainConfig
     device: str
     resume: bool = False
 
-    def prepare(self) -> tuple[Task, tuple[Origin, ...]]:
-        """Return the task, and where its pairs are from; to be called in a thread."""
+    def prepare(
+        self,
+    ) -> Generator[TuneProgress, bool | None, tuple[Task, tuple[Origin, ...]] | None]:
+        """Return the task, and where its pairs are from, or None after a stop; in a thread."""
         from napari_unet.training import Task
 
-        pairs, origins = self.learn()
+        learnt = yield from self.learn()
+        if learnt is None:
+            return None
+        pairs, origins = learnt
         task = Task(pairs, self.start, self.output, self.config, self.device, self.resume)
         return task, origins
 
@@ -80,9 +86,19 @@ def load_all() -> Generator[None, None, list[str]]:
 def tune_steps(
     lesson: Lesson,
 ) -> Generator[TuneProgress | tuple[Origin, ...], bool | None, Tuned | None]:
-    """Run in a thread what was asked for; first it yields where its pairs are from."""
+    """Run in a thread what was asked for; before it trains, it yields where its pairs are from.
+
+    What a run that is resumed has left so far is set aside first.
+    """
     from napari_unet.training import fine_tune
 
-    task, origins = lesson.prepare()
+    prepared = yield from lesson.prepare()
+    if prepared is None:
+        return None
+    task, origins = prepared
     yield origins
+    if lesson.resume:
+        set_aside(lesson.output)
+    else:
+        drop_aside(lesson.output)
     return (yield from fine_tune(task))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import napari
 
 from napari_unet._qt import preferences
-from napari_unet.config import TrainConfig
+from napari_unet.config import FINE_TUNE, TrainConfig
+from napari_unet.library import list_models
 
 if TYPE_CHECKING:
     from napari_unet.annotations import Project
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 
 
-def docks_of(viewer: napari.viewer.Viewer, kind: type[D]) -> Iterator[D]:
-    """Return the widgets of a kind that are docked in a window."""
-    docked: Any = tuple(viewer.window.dock_widgets.values())
+def docks_of(viewer: napari.viewer.ViewerModel, kind: type[D]) -> Iterator[D]:
+    """Return the widgets of a kind that are docked in a viewer's window, if it has one."""
+    window: Any = getattr(viewer, "window", None)
+    docked: tuple[Any, ...] = ()
+    with suppress(RuntimeError):  # one that is closed has lost them
+        docked = () if window is None else tuple(window.dock_widgets.values())
     return (widget for widget in docked if isinstance(widget, kind))
 
 
@@ -51,6 +55,23 @@ def choose_for_segmenting(viewer: napari.viewer.Viewer, model: str, device: str)
             dock.inputs.reset_choices()
             with suppress(ValueError, OSError):  # it is gone already
                 dock.inputs.choose_model(model)
+
+
+def training_plan(viewer: napari.viewer.ViewerModel) -> tuple[TrainConfig, str | None]:
+    """Return the settings, and the model to start from, that the dock Fine-tune shows.
+
+    Without that dock they are those that it would begin with.
+
+    Raises
+    ------
+    ValueError
+        If one of the settings is not possible.
+    """
+    from napari_unet._qt.fine_tune.widget import FineTuneWidget
+
+    for dock in docks_of(viewer, FineTuneWidget):
+        return dock.plan.config, str(dock.plan.start.value) or None
+    return FINE_TUNE, next(iter(list_models()), None)
 
 
 def show_weights(viewer: napari.viewer.Viewer, config: TrainConfig) -> None:

@@ -157,9 +157,12 @@ class Overlays(QObject):
             self._remove(layer)
             layer = self._add(f"{origin.image.name} {kind}", data, place)
         else:
-            layer.data = data
-            if not np.allclose(layer.affine.affine_matrix, place["affine"]):
-                layer.affine, layer.units = place["affine"], place["units"]
+            _put(layer, data)
+            for key in ("scale", "affine"):
+                if not np.allclose(np.asarray(getattr(layer, key)), place[key]):
+                    setattr(layer, key, place[key])
+            if tuple(layer.units) != tuple(place["units"]):
+                layer.units = place["units"]
             if layer.metadata != {MADE_HERE: kind, PAIR: overlay.pair}:
                 layer.name = f"{origin.image.name} {kind}"
         layer.metadata = {MADE_HERE: kind, PAIR: overlay.pair}
@@ -186,6 +189,15 @@ def _data(overlay: Overlay, origin: Origin) -> NDArray[np.integer]:
     if labels.max(initial=0) <= np.iinfo(np.uint16).max:
         labels = labels.astype(np.uint16)  # which napari draws much faster
     return labels.reshape((1,) * (len(origin.shape) - 2) + labels.shape)
+
+
+def _put(layer: Labels, data: NDArray[np.integer]) -> None:
+    """Show other labels; napari takes less time for new pixels than for a new array."""
+    if layer.data.shape == data.shape and layer.data.dtype == data.dtype:
+        layer.data[...] = data
+        layer.refresh(extent=False, highlight=False)
+    else:
+        layer.data = data
 
 
 def placed(overlay: Overlay, image: Image, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -219,8 +231,11 @@ def _place(image: Image, within: NDArray[np.float64]) -> dict[str, Any]:
     to_world = np.eye(len(kept) + 1)
     to_world[:-1, :-1] = np.stack(steps, axis=1)[np.ix_(kept, kept)]
     to_world[:-1, -1] = origin[kept]
+    scale = np.diag(within)[:-1] * np.asarray(image.scale)[kept]  # what files are told
+    affine = to_world @ within
+    affine[:-1, :-1] /= scale
     named = {name: [getattr(image, name)[axis] for axis in kept] for name in NAMED}
-    return {"affine": to_world @ within, **named}
+    return {"scale": scale, "affine": affine, **named}
 
 
 def _reason(origin: Origin) -> str:

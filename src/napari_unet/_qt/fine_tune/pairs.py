@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import napari
+from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
@@ -20,13 +21,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_unet._qt import form
 from napari_unet._qt.annotation_layers import annotated_shape
-from napari_unet._qt.layers import MADE_HERE, pixels
+from napari_unet._qt.layers import MADE_HERE, axes_of, pixels
 
 NO_PAIR = (
     "There is nothing to learn from yet: label some objects of an image, with the dock Annotate or"
     " the brush of a labels layer."
 )
+AS_MODEL, IN_VIEW, ALL = "As the start model", "The one in view", "All of them"
 ROWS = 5
 """Of the table; the others are scrolled to."""
 BOX = "border: 1px solid gray; border-radius: 2px; width: 10px; height: 10px;"
@@ -142,11 +145,21 @@ class Pairs(QWidget):
         self.table.setUniformRowHeights(True)
         self.table.setStyleSheet(f"QTreeView::indicator:unchecked {{ {BOX} }}")
         self.table.itemChanged.connect(self._on_checked)
+        self.channels = ComboBox(
+            name="channels",
+            label="Channels",
+            tooltip="Which channels of an image the network is to see. If the start model takes"
+            " another number of them, it learns anew how to take these in, and keeps the rest.",
+            choices=(AS_MODEL, IN_VIEW, ALL),
+        )
+        self.channels.changed.connect(lambda _: self.changed.emit())
+        self._channels_row = form.lay_out(self.channels)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.text)
         layout.addWidget(self.table)
+        layout.addWidget(self._channels_row)
         self.reset_choices()
 
     def reset_choices(self) -> None:
@@ -170,6 +183,7 @@ class Pairs(QWidget):
 
     def _show(self) -> None:
         several = len(self._pairs) > 1
+        self._channels_row.setVisible(any("C" in axes_of(pair.image) for pair in self._pairs))
         self.table.setVisible(several)
         self.text.setVisible(not several)
         self.text.setText(NO_PAIR)

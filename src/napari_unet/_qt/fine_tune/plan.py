@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,11 +19,13 @@ from napari_unet._qt.shelf import Shelf
 from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
 from napari_unet.library import (
     SUFFIX,
+    StoppedRun,
     check_name,
     free_name,
     is_taken,
     list_models,
     own_models,
+    read_run,
     stopped_runs,
     user_folder,
 )
@@ -126,6 +129,8 @@ class Plan(QWidget):
         super().__init__(parent)
         self.folder: Path = user_folder()
         self._proposed = ""
+        self._base = FINE_TUNE  # of a stopped run, what it was begun with
+        self._filled: dict[str, Any] = {}  # what the form then showed of that
         self._shelf = Shelf(self)
         self.start = ComboBox(
             name="start",
@@ -139,7 +144,7 @@ class Plan(QWidget):
         self.name.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.name.setToolTip(
             "What the new model is called. The list holds runs that were stopped: choose one, and"
-            " press Resume."
+            " press Resume. Its settings come back with it."
         )
         self.settings = form.build(TrainConfig, FIELDS)
         self.settings["learning_rate"].native.setDecimals(5)
@@ -174,13 +179,31 @@ class Plan(QWidget):
     def _connect(self) -> None:
         self.start.changed.connect(self._on_start)
         self._shelf.changed.connect(self._on_models_changed)
-        self.name.editTextChanged.connect(lambda _: self.renamed.emit())
+        self.name.editTextChanged.connect(self._on_name)
         self.settings["minutes"].changed.connect(self._show_budget)
         for widget in (self.device, *self.settings.values()):
             widget.changed.connect(lambda _: self.changed.emit())
 
     def _on_start(self) -> None:
         self.propose()
+        self.changed.emit()
+
+    def _on_name(self, name: str) -> None:
+        """Fill in what a stopped run was begun with, as it can only go on so."""
+        self._base, self._filled = FINE_TUNE, {}
+        if self.can_resume:
+            with suppress(ValueError, OSError):  # told when it is to go on
+                self._fill(read_run(name.strip(), self.folder))
+        self.renamed.emit()
+
+    def _fill(self, run: StoppedRun) -> None:
+        for name, widget in self.settings.items():
+            with suppress(ValueError):  # more than the form offers
+                form.show(widget, getattr(run.config, name))
+        with self.start.changed.blocked(), suppress(ValueError):  # a model that is gone
+            self.start.value = run.start or ""
+        self._show_budget()
+        self._base, self._filled = run.config, form.read(self.settings)
         self.changed.emit()
 
     def _on_models_changed(self, renamed: dict[str, str]) -> None:
@@ -260,7 +283,9 @@ class Plan(QWidget):
         ValueError
             If one is not possible.
         """
-        return replace(FINE_TUNE, **form.read(self.settings))
+        shown = form.read(self.settings)
+        changed = {k: v for k, v in shown.items() if k not in self._filled or v != self._filled[k]}
+        return replace(self._base, **changed)
 
     def offer_devices(self, available: Sequence[str]) -> None:
         """Take away the devices that are not there."""

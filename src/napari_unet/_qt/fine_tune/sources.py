@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
@@ -13,21 +14,27 @@ from numpy.typing import NDArray
 
 from napari_unet._qt.annotate.start import SOURCE
 from napari_unet._qt.annotated_plane import annotated_plane
+from napari_unet._qt.fine_tune.neighbours import docks_of
 from napari_unet._qt.fine_tune.overlays import Origin
-from napari_unet._qt.fine_tune.pairs import LayerPair
-from napari_unet._qt.layers import axes_of, pixel_size, pixels, position
+from napari_unet._qt.fine_tune.pairs import ALL, AS_MODEL, IN_VIEW, LayerPair
+from napari_unet._qt.layers import axes_of, images_of, pixel_size, pixels, position
 
 if TYPE_CHECKING:  # loads torch
-    from napari_unet.annotations import Project
-    from napari_unet.training import Pair
+    from napari_unet.annotations import Autosave, Project
+    from napari_unet.training import Pair, TuneProgress
 
 Learnt = tuple[tuple["Pair", ...], tuple[Origin, ...]]
 """The pairs, and where each is from."""
+Learning = Callable[[], Generator["TuneProgress", "bool | None", Learnt | None]]
+"""Reads them, one after the other; send True to stop, and it returns None."""
 
 
 def from_layers(
-    viewer: napari.viewer.ViewerModel, chosen: Sequence[LayerPair], channels: int
-) -> Callable[[], Learnt]:
+    viewer: napari.viewer.ViewerModel,
+    chosen: Sequence[LayerPair],
+    channels: int,
+    which: str = AS_MODEL,
+) -> Learning:
     """Return what copies the pairs of layers; to be called in a thread, soon.
 
     Parameters
@@ -37,20 +44,44 @@ def from_layers(
     chosen : sequence of LayerPair
         Which ones.
     channels : int
-        How many the model takes; of a gray one, the channel in view is learnt from.
+        How many the model takes.
+    which : {AS_MODEL, IN_VIEW, ALL}
+        Which ones to learn from, of images that have several; for a gray model, that is the one in
+        view.
     """
     origins = tuple(Origin.of(pair.image) for pair in chosen)
-    makers = [_pair_of(viewer, pair, channels) for pair in chosen]
-    return lambda: (tuple(make() for make in makers), origins)
+    makers = [_pair_of(viewer, pair, channels, which) for pair in chosen]
+
+    def learn() -> Generator[TuneProgress, bool | None, Learnt | None]:
+        pairs = yield from _one_by_one(make() for make in makers)
+        return None if pairs is None else (pairs, origins)
+
+    return learn
+
+
+def _one_by_one(
+    found: Iterable[Pair],
+) -> Generator[TuneProgress, bool | None, tuple[Pair, ...] | None]:
+    """Take pairs that are read as they are taken; None after a stop."""
+    from napari_unet.training import Stage, TuneProgress
+
+    pairs = []
+    for pair in found:
+        pairs.append(pair)
+        if (yield TuneProgress(Stage.PREPARING)):
+            return None
+    return tuple(pairs)
 
 
 def _pair_of(
-    viewer: napari.viewer.ViewerModel, pair: LayerPair, channels: int
+    viewer: napari.viewer.ViewerModel, pair: LayerPair, channels: int, which: str
 ) -> Callable[[], Pair]:
     image, axes = pair.image, axes_of(pair.image)
     data, name, size = pixels(image), image.name, pixel_size(image)
-    channel = None
-    if channels == 1 and "C" in axes:
+    channel: tuple[int, ...] | None = None
+    if "C" in axes and which == ALL:
+        channel = tuple(range(data.shape[axes.index("C")]))
+    elif "C" in axes and (which == IN_VIEW or channels == 1):
         channel = (position(viewer, image)[axes.index("C")],)
     target = _target_of(viewer, pair.labels)
 
@@ -75,8 +106,8 @@ def _target_of(
         from napari_unet.weightmap import as_labels
 
         copy = np.array(as_labels(np.asarray(drawn.labels)))
-        if not drawn.is_annotation:  # a label image from elsewhere, in which -1 is said
-            return copy
+        if not drawn.is_annotation:  # labels from elsewhere: they may say -1 themselves
+            return copy if (copy < 0).any() else Annotation(copy).target()
         scribbled = drawn.mode is None and bool((copy == BACKGROUND).any())
         mode = Mode.SCRIBBLES if scribbled else Mode(drawn.mode or Mode.REGIONS)
         return Annotation(copy, mode, drawn.regions).target()
@@ -84,9 +115,7 @@ def _target_of(
     return make
 
 
-def from_project(
-    viewer: napari.viewer.ViewerModel, project: Project | None, channels: int
-) -> Callable[[], Learnt]:
+def from_project(viewer: napari.viewer.Viewer, project: Project | None, channels: int) -> Learning:
     """Return what reads the annotated images of a project; to be called in a thread.
 
     Parameters
@@ -98,14 +127,17 @@ def from_project(
     channels : int
         How many the model takes.
     """
-    layers = [layer for layer in viewer.layers if isinstance(layer, Image)]
-    opened = {str(layer.metadata.get(SOURCE) or layer.source.path): layer for layer in layers}
-    origins = {path: Origin.of(layer) for path, layer in opened.items()}
+    from napari_unet._qt.annotate.widget import AnnotateWidget
 
-    def make() -> Learnt:
+    opened = [_Opened.of(layer) for layer in images_of(viewer)]
+    savers = [dock.autosave for dock in docks_of(viewer, AnnotateWidget)]
+
+    def learn() -> Generator[TuneProgress, bool | None, Learnt | None]:
         from napari_unet.annotations import default_project
         from napari_unet.batch import load_pairs
 
+        for saver in savers:
+            _save(saver)
         learnt = project or default_project()
         found = learnt.pairs()
         if not found:
@@ -113,11 +145,49 @@ def from_project(
                 f"No image of the project {learnt.name} is annotated yet: label some objects with"
                 " the dock Annotate."
             )
-        known = (origins.get(str(path), Origin(path.stem, None)) for path, _ in found)
-        pairs = tuple(_in_gray(pair, channels) for pair in load_pairs(found))
-        return pairs, tuple(known)
+        origins = _origins(learnt, [path for path, _ in found], opened)
+        pairs = yield from _one_by_one(_in_gray(pair, channels) for pair in load_pairs(found))
+        return None if pairs is None else (pairs, origins)
 
-    return make
+    return learn
+
+
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """An image layer, with nothing left to look up in a window."""
+
+    origin: Origin
+    path: str
+    pixels: Any
+
+    @classmethod
+    def of(cls, layer: Image) -> _Opened:
+        path = layer.metadata.get(SOURCE) or layer.source.path
+        return cls(Origin.of(layer), str(path or ""), pixels(layer))
+
+
+def _origins(
+    project: Project, paths: Sequence[Path], opened: Sequence[_Opened]
+) -> tuple[Origin, ...]:
+    """Return which layers a project's images are: by their files, or else by their pixels."""
+    from napari_unet.annotations.records import digest
+
+    by_path = {one.path: one.origin for one in opened}
+    kept = {entry.image: entry.digest for entry in project.entries if entry.digest}
+    by_digest = {}
+    if any(path in kept and str(path) not in by_path for path in paths):
+        rest = [one for one in opened if one.path not in set(map(str, paths))]
+        by_digest = {digest(np.asarray(one.pixels)): one.origin for one in rest}
+    return tuple(
+        by_path.get(str(path)) or by_digest.get(kept.get(path, "")) or Origin(path.stem, None)
+        for path in paths
+    )
+
+
+def _save(saver: Autosave) -> None:
+    """Write what is drawn, as it is read from disk; in a thread."""
+    if not saver.flush() and saver.problem:
+        raise OSError(f"What was drawn last is not saved yet, so it cannot teach: {saver.problem}")
 
 
 def _in_gray(pair: Pair, channels: int) -> Pair:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -34,12 +33,12 @@ from napari_unet._qt.fine_tune.neighbours import (
 from napari_unet._qt.fine_tune.overlays import Origin, Overlays
 from napari_unet._qt.fine_tune.pairs import NO_PAIR, Pairs
 from napari_unet._qt.fine_tune.plan import Plan
-from napari_unet._qt.fine_tune.sources import Learnt, from_layers, from_project
-from napari_unet._qt.fine_tune.verdict import Verdict
+from napari_unet._qt.fine_tune.sources import from_layers, from_project
+from napari_unet._qt.fine_tune.verdict import Verdict, button, keep_old
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.worker import Job, UserErrors, sentence
-from napari_unet.library import delete, find_model, list_models, read_card
+from napari_unet.library import drop_aside, find_model, is_aside, list_models, read_card
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Tuned, TuneProgress
@@ -75,11 +74,11 @@ class FineTuneWidget(QWidget):
         )
         self.pairs = Pairs(napari_viewer)
         self.plan = Plan()
-        self.tune_button = _button(
+        self.tune_button = button(
             "Fine-tune", "Teach the network; the window can be used meanwhile."
         )
-        self.stop_button = _button("Stop", "End after this step, and keep the best so far.")
-        self.resume_button = _button(
+        self.stop_button = button("Stop", "End after this step, and keep the best so far.")
+        self.resume_button = button(
             "Resume", "Go on with the run of that name, exactly where it was stopped."
         )
         self.status = QLabel()  # what a run will take; how far it is
@@ -154,9 +153,13 @@ class FineTuneWidget(QWidget):
         return self._job is not None
 
     def _on_source(self) -> None:
+        self._follow_project()
+        self._on_choice()
+
+    def _follow_project(self) -> None:
+        """Put the model into the project that is open now, if its images are learnt from."""
         project = open_project(self._viewer) if self.source.value == PROJECT else None
         self.plan.put_into(project.models if project is not None else None)
-        self._on_choice()
 
     def _on_choice(self, _: object = None) -> None:
         self._show_state()
@@ -214,17 +217,18 @@ class FineTuneWidget(QWidget):
         plan = self.plan
         start = str(plan.start.value) or None
         channels = read_card(find_model(start)).preprocessing.channels if start else 1
-        learn: Callable[[], Learnt]
         if self.source.value == PROJECT:
             learn = from_project(self._viewer, open_project(self._viewer), channels)
         elif not self.pairs.chosen():
             raise ValueError(NO_PAIR)
         else:
-            learn = from_layers(self._viewer, self.pairs.chosen(), channels)
+            which = str(self.pairs.channels.value)
+            learn = from_layers(self._viewer, self.pairs.chosen(), channels, which)
         return Lesson(learn, start, plan.output, plan.config, str(plan.device.value), resume)
 
     def _start(self, resume: bool) -> None:
         self.pairs.reset_choices()  # a layer's shape may be another one now
+        self._follow_project()
         if not resume:
             self.plan.take_free_name()
         try:
@@ -232,6 +236,7 @@ class FineTuneWidget(QWidget):
         except UserErrors as error:
             self.message.warn(sentence(error))
             return
+        self._let_go()
         self._path = lesson.output
         self._forecast.expect(None)
         self.verdict.hide()
@@ -294,7 +299,7 @@ class FineTuneWidget(QWidget):
         else:
             self._overlays.compare(tuned.comparison.overlays)
             side = self._overlays.shown if self._overlays.can_flip else ""
-            self.verdict.ask(tuned.comparison.sentence(), side)
+            self.verdict.ask(tuned.comparison.sentence(), side, is_aside(tuned.path))
         if not tuned.stopped:
             self.plan.propose()
 
@@ -306,6 +311,8 @@ class FineTuneWidget(QWidget):
 
     def _on_ended(self) -> None:
         self._job = None
+        if self.verdict.isHidden():  # nothing is to be decided
+            self._let_go()
         self.progress.end()
         self.curves.end()
         self.status.clear()
@@ -317,7 +324,7 @@ class FineTuneWidget(QWidget):
         self.verdict.show_side(self._overlays.shown if self._overlays.can_flip else "")
 
     def _decide(self, keeps_new: bool) -> None:
-        """Keep the new network and choose it for segmenting, or delete it."""
+        """Keep the new network and choose it for segmenting, or go back to the old one."""
         path = self._path
         assert path is not None
         if keeps_new:
@@ -326,20 +333,28 @@ class FineTuneWidget(QWidget):
             self.message.tell(f"{path.stem} is kept, and chosen in the dock Segment.")
         else:
             try:
-                delete(path.stem, path.parent)
+                self.message.tell(keep_old(path))
             except UserErrors as error:
                 self.message.warn(sentence(error))
                 return
-            self.message.tell(f"{path.stem} is deleted.")
+        self._let_go()
         self._overlays.drop()
         self.verdict.hide()
         self.plan.reset_choices()
         self.plan.propose()
         self._show_state()
 
+    def _let_go(self) -> None:
+        """Delete what was set aside for a decision that is made, or is not asked for any more."""
+        if self._path is not None:
+            with suppress(OSError):  # it is overwritten the next time
+                drop_aside(self._path)
+
     def reset_choices(self, _: object = None) -> None:
         """Follow the viewer's layers; napari calls this whenever they change."""
         self.pairs.reset_choices()
+        if not self.is_running:  # an image of another project may have been opened
+            self._follow_project()
         if self.verdict.isVisible() and not self._overlays.can_flip:
             self.verdict.show_side("")
 
@@ -357,6 +372,8 @@ class FineTuneWidget(QWidget):
             self._overlays.drop()
             if self._job is not None:
                 self._job.abandon()  # which saves what it has
+            else:
+                self._let_go()
 
     def _show_state(self) -> None:
         running = self.is_running
@@ -376,9 +393,3 @@ class TuneBar(Progress):
         policy = self.sizePolicy()
         policy.setRetainSizeWhenHidden(False)
         self.setSizePolicy(policy)
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    return button

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import napari
@@ -17,10 +18,11 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_unet._qt import form
 from napari_unet._qt.annotated_plane import Place, annotated_plane, place_on
 from napari_unet._qt.annotation_layers import annotated_shape
+from napari_unet._qt.fine_tune.neighbours import training_plan
 from napari_unet._qt.layers import MADE_HERE, axes_of, images_of, pixels, position
 from napari_unet._qt.weight_map.map_layer import COLOURS, Look
 from napari_unet._qt.worker import Job, UserErrors, sentence
-from napari_unet.config import TrainConfig
+from napari_unet.library import find_model, read_card
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.previewing import Samples
@@ -138,7 +140,8 @@ class AugmentationPreview(QWidget):
             raise ValueError(NO_IMAGE)
         drawn = annotated_plane(self._viewer, labels)
         plane, axes, channel = _plane(self._viewer, image)
-        config = TrainConfig(w0=look.w0, sigma=look.sigma, balance=look.balance)
+        planned, start = training_plan(self._viewer)
+        config = replace(planned, w0=look.w0, sigma=look.sigma, balance=look.balance)
         self._seed += 1
         seed = self._seed
 
@@ -146,12 +149,14 @@ class AugmentationPreview(QWidget):
             from napari_unet.previewing import draw_samples
 
             yield
+            takes = read_card(find_model(start)).preprocessing.channels if start else 1
             return draw_samples(
                 plane,
                 drawn.target(),
                 config,
+                start=start,
                 axes=axes,
-                channel=channel,
+                channel=channel if takes == 1 else None,
                 zoom=look.zoom,
                 count=COUNT,
                 seed=seed,
