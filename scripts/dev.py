@@ -47,7 +47,9 @@ SMOKE = {
     "napari-0.7": ["napari==0.7.*"],
 }
 """Environments beside the main one, and what differs in them."""
-SMOKE_TESTS = [f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "click_path")]
+IN_PARALLEL = ["-n", "auto", "--dist", "loadfile"]
+"""A process for each core; each file of tests is one process's."""
+SMOKE_TESTS = [f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "click_path", "loop")]
 
 
 def main() -> int:
@@ -120,7 +122,7 @@ def checks(python: Path, pytest_options: list[str]) -> dict[str, list[str]]:
         "mypy": [*module, "mypy"],
         "import-linter": [str(python), "-c", LINT_IMPORTS, "--no-logo"],
         "npe2 validate": [*module, "npe2", "validate", "--imports", "napari-unet-segmentation"],
-        "pytest": [*module, "pytest", *pytest_options],
+        "pytest": [*module, "pytest", *IN_PARALLEL, *pytest_options],
     }
 
 
@@ -130,7 +132,7 @@ def smoke(name: str, main_python: Path, torch: str) -> list[str]:
     stack(python, main_python)
     install(python, SMOKE[name], torch, "smoke")
     binding = "pyside6" if name == "pyside6" else "pyqt6"
-    tests = [str(python), "-m", "pytest", *SMOKE_TESTS]
+    tests = [str(python), "-m", "pytest", *IN_PARALLEL, *SMOKE_TESTS]
     run_demo = [str(python), "-m", "napari_unet", "demo", "--headless"]
     with tempfile.TemporaryDirectory() as folder:
         results = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from napari_unet import files
 from napari_unet.files import clean, make_folder, write_whole
 
 
@@ -118,3 +119,25 @@ def test_a_read_only_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(OSError, match="it may not be written to"):
         make_folder(tmp_path)
+
+
+def test_a_reader_is_waited_for_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, tries = tmp_path / "a.txt", []
+    replace = Path.replace
+
+    def busy(source: Path, target: Path) -> Path:
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "in use")
+        return replace(source, target)
+
+    monkeypatch.setattr(files, "PATIENCE", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(Path, "replace", busy)
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    write_whole(path, lambda temporary: temporary.write_text("new") and None)
+    assert (path.read_text(), len(tries)) == ("new", 3)
+    tries.clear()
+    monkeypatch.setattr(files, "_WINDOWS", False)
+    with pytest.raises(OSError, match="another program has it open"):
+        write_whole(path, lambda temporary: temporary.write_text("newer") and None)
+    assert (path.read_text(), len(tries)) == ("new", 1)

@@ -14,6 +14,9 @@ from secrets import token_hex
 _REST = re.compile(r"\..+-[0-9a-f]{8}(\.(?!lock$)[^.]*)?")
 """Files that :func:`write_whole` fills, of which a program that is killed leaves half."""
 _MINUTE = 60.0
+_WINDOWS = os.name == "nt"
+PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds to wait before a file that somebody reads is replaced, time after time."""
 _DENIED = "it may not be written to, or another program has it open; choose another place."
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder.",
@@ -47,12 +50,24 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
         mode = temporary.stat().st_mode  # as the user's mask has it; some writers set their own
         write(temporary)
         temporary.chmod(mode)
-        temporary.replace(path)
+        _rename(temporary, path)
     except OSError as error:
         raise OSError(f"{path} could not be written: {_reason(error)}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename, and wait for those who read the target just now, which Windows does not allow."""
+    for wait in (*PATIENCE, None):
+        try:
+            source.replace(target)
+            return
+        except PermissionError:
+            if wait is None or not _WINDOWS:
+                raise
+            time.sleep(wait)
 
 
 def clean(folder: Path) -> None:

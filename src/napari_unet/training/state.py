@@ -21,7 +21,7 @@ from napari_unet import __version__
 from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tensors
 from napari_unet.config import TrainConfig
 from napari_unet.engines import prefers_bfloat16
-from napari_unet.files import make_folder
+from napari_unet.files import clean, make_folder
 from napari_unet.library import RUN_KEY, SUFFIX, Card, read_metadata
 from napari_unet.model import UNet
 from napari_unet.patches import Example
@@ -229,6 +229,7 @@ class Files:
                 f"{self.best} exists already: name another file, or go on with --resume."
             )
         make_folder(self.best.parent)
+        clean(self.best.parent)
 
     def save_state(
         self,
