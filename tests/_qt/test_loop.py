@@ -85,7 +85,9 @@ def test_the_loop(make_napari_viewer, qtbot, tmp_path: Path, monkeypatch) -> Non
     press(tune.tune_button)
     qtbot.waitUntil(lambda: "Training" in tune.status.text(), timeout=60_000)
     labels.paint((2, 2), 99)  # the brush works meanwhile
-    labels.undo()
+    assert labels.data[2, 2] == 99
+    labels.undo()  # the run can be resumed with the same annotation only
+    assert labels.data[2, 2] == 0
     press(tune.stop_button)
     qtbot.waitUntil(lambda: not tune.is_running, timeout=30_000)
     assert "Stopped: my-small is the best so far" in tune.message.text()

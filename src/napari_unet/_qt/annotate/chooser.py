@@ -6,9 +6,10 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Image, Labels
 from qtpy.QtCore import QEvent, QObject
-from qtpy.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from napari_unet._qt import annotation_layers, form
+from napari_unet._qt.dock import button
 from napari_unet._qt.layers import images_of
 from napari_unet.annotations import Mode
 
@@ -43,14 +44,14 @@ class Chooser(QWidget):
             choices=[("Background", Mode.REGIONS), ("Not annotated", Mode.SCRIBBLES)],
         )
         self.mode.native.installEventFilter(_NoWheel(self))
-        self.new_button = _button(
+        self.new_button = button(
             "New annotation",
             "Make a labels layer on the image and take the brush. An annotation of this image that"
             " was begun before is found again.",
         )
         self.new_button.setStyleSheet("font-weight: bold")
-        self.correct_button = _button("Correct this result", "")
-        self.region_button = _button(
+        self.correct_button = button("Correct this result", "")
+        self.region_button = button(
             "Add region",
             "Draw a rectangle in which every object will be painted. What is outside of all regions"
             " does not count. Without a region the whole image counts; of a stack, the planes with"
@@ -130,9 +131,3 @@ class _NoWheel(QObject):
         if event is not None and is_wheel:
             event.ignore()
         return is_wheel
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    return button

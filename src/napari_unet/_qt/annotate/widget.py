@@ -11,8 +11,8 @@ import napari
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_unet._qt import annotation_layers
 from napari_unet._qt.annotate import start
@@ -23,6 +23,7 @@ from napari_unet._qt.annotate.folder import Folder
 from napari_unet._qt.annotate.keeping import Keeper, start_from
 from napari_unet._qt.annotate.start import Start, subject_of
 from napari_unet._qt.annotate.tools import Tools
+from napari_unet._qt.dock import put_into
 from napari_unet._qt.layers import pixels
 from napari_unet._qt.message import Message
 from napari_unet._qt.segment.inputs import NO_IMAGE
@@ -31,9 +32,6 @@ from napari_unet.annotations import Annotation
 
 if TYPE_CHECKING:  # loads TIFF libraries
     from napari_unet.annotations import Autosave, Entry, Project
-
-WIDTH = 330
-"""Pixels in which no text of the dock is cut off."""
 
 
 class AnnotateWidget(QWidget):
@@ -77,15 +75,7 @@ class AnnotateWidget(QWidget):
         for part in (self.chooser, self.message, self.tools, self.counts, self.state, self.folder):
             column.addWidget(part)
         column.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
-        area.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width()))
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        put_into(self, content)
 
     def _connect(self) -> None:
         chooser, keeper, folder = self.chooser, self._keeper, self.folder

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt import form
-from napari_unet._qt.annotation_layers import annotated_shape
+from napari_unet._qt.annotation_layers import RESULT, annotated_shape
 from napari_unet._qt.layers import MADE_HERE, axes_of, pixels
 
 NO_PAIR = (
@@ -35,7 +35,6 @@ ROWS = 5
 BOX = "border: 1px solid gray; border-radius: 2px; width: 10px; height: 10px;"
 """Of what is not checked, which the dark theme leaves invisible."""
 _ANNOTATION = re.compile(r"(.+) annotation(?: \[\d+\])?")
-_RESULT = re.compile(r"(.+) \[[^\]]*[^\]\d][^\]]*\](?: \[\d+\])?")
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def find_pairs(viewer: napari.viewer.ViewerModel) -> list[LayerPair]:
 
 
 def _is_result(labels: Labels, names: set[str]) -> bool:
-    parts = _RESULT.fullmatch(labels.name)
+    parts = RESULT.fullmatch(labels.name)
     return parts is not None and parts[1] in names
 
 
@@ -93,7 +92,7 @@ def _pair(images: Sequence[Image], labels: Sequence[Labels]) -> list[LayerPair]:
 
 def _image_of(labels: Labels, images: Sequence[Image]) -> Image | None:
     """Return the image that labels are of by their name, if it has their shape."""
-    parts = _ANNOTATION.fullmatch(labels.name) or _RESULT.fullmatch(labels.name)
+    parts = _ANNOTATION.fullmatch(labels.name) or RESULT.fullmatch(labels.name)
     return next(
         (i for i in images if parts and i.name == parts[1] and fits(i, labels)),
         None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_unet._qt.dock import button
 from napari_unet.library import check_own, delete, is_aside, put_back
 
 DELETES = "Delete the new model; the one that it started from stays as it was."
@@ -88,10 +89,3 @@ def keep_old(model: Path) -> str:
         return f"{model.stem} is again as it was before Resume."
     delete(model.stem, model.parent)
     return f"{model.stem} is deleted."
-
-
-def button(text: str, tooltip: str) -> QPushButton:
-    """Return a button that says what it does."""
-    made = QPushButton(text)
-    made.setToolTip(tooltip)
-    return made

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_unet._qt import form
+from napari_unet._qt.dock import button, put_into
 from napari_unet._qt.fine_tune.curves import Curves
 from napari_unet._qt.fine_tune.forecast import Forecast
 from napari_unet._qt.fine_tune.lesson import STOPPING, Lesson, in_a_line, load_all, tune_steps
@@ -34,7 +33,7 @@ from napari_unet._qt.fine_tune.overlays import Origin, Overlays
 from napari_unet._qt.fine_tune.pairs import NO_PAIR, Pairs
 from napari_unet._qt.fine_tune.plan import Plan
 from napari_unet._qt.fine_tune.sources import from_layers, from_project
-from napari_unet._qt.fine_tune.verdict import Verdict, button, keep_old
+from napari_unet._qt.fine_tune.verdict import Verdict, keep_old
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.worker import Job, UserErrors, sentence
@@ -43,8 +42,6 @@ from napari_unet.library import drop_aside, find_model, is_aside, list_models, r
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Tuned, TuneProgress
 
-WIDTH = 330
-"""Pixels in which no text of the dock is cut off."""
 LAYERS, PROJECT = "Layers of this window", "Images of the project"
 AGAIN = 2000
 """Milliseconds without a stroke after which a forecast that failed is tried again."""
@@ -116,15 +113,7 @@ class FineTuneWidget(QWidget):
         column.addWidget(self.verdict)
         column.addWidget(self.curves)
         column.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
-        area.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width()))
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        put_into(self, content)
 
     def _connect(self) -> None:
         self.tune_button.clicked.connect(lambda: self._start(resume=False))

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt import form
+from napari_unet._qt.dock import WIDTH
 from napari_unet._qt.fine_tune.neighbours import open_project
 from napari_unet._qt.message import Message
 from napari_unet._qt.models.table import ModelTable, read_rows
@@ -38,8 +39,6 @@ from napari_unet.library import (
     user_folder,
 )
 
-WIDTH = 330
-"""Pixels in which no text of the dock is cut off."""
 ROWS = 6
 """Models that are seen without scrolling."""
 KINDS = f"Models (*{SUFFIX})"

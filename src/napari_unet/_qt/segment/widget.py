@@ -13,18 +13,16 @@ import napari
 import numpy as np
 from magicgui.widgets import ComboBox, FloatSlider
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
-    QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_unet._qt import form, preferences
+from napari_unet._qt.dock import button, put_into
 from napari_unet._qt.form import Field
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
@@ -59,8 +57,6 @@ DECISIONS = {
     ),
 }
 """What can be changed after a run, without another one."""
-WIDTH = 330
-"""Pixels in which no text of the dock is cut off."""
 OPACITY = 0.5
 """Of new labels: the image stays visible under them."""
 OUTLINED_PIXELS = 2**22
@@ -88,8 +84,8 @@ class SegmentWidget(QWidget):
         self._ending = False  # whether the run was given up, and its thread still ends a tile
         self._share = 0.0
         self.inputs = Inputs(napari_viewer)
-        self.segment_button = _button("Segment", "Find the objects, and put them in a new layer.")
-        self.stop_button = _button("Stop", "End after this tile, and keep what is done.")
+        self.segment_button = button("Segment", "Find the objects, and put them in a new layer.")
+        self.stop_button = button("Stop", "End after this tile, and keep what is done.")
         self.progress = Progress()
         self.message = Message(napari_viewer)
         self.decisions = form.build(SegmentConfig, DECISIONS)
@@ -99,7 +95,7 @@ class SegmentWidget(QWidget):
             tooltip="Objects filled with their colours, or only their outlines.",
             choices=(FILLED, OUTLINED),
         )
-        self.save_button = _button("Save labels", "Write the labels to a TIFF, with their scale.")
+        self.save_button = button("Save labels", "Write the labels to a TIFF, with their scale.")
         self._lay_out()
         self._connect()
         self._show_state()
@@ -123,15 +119,7 @@ class SegmentWidget(QWidget):
         column.addWidget(form.lay_out(*self.decisions.values(), self.view))
         column.addWidget(self.save_button)
         column.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
-        area.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width()))
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        put_into(self, content)
 
     def _connect(self) -> None:
         self.segment_button.clicked.connect(self._start)
@@ -363,12 +351,6 @@ class SegmentWidget(QWidget):
         self.stop_button.setEnabled(running)
         self.save_button.setEnabled(not running)
         self.view.enabled = not running
-
-
-def _button(text: str, tooltip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tooltip)
-    return button
 
 
 def _prepare() -> Generator[None, None, tuple[list[str], dict[str, str]]]:

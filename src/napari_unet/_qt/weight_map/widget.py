@@ -9,10 +9,11 @@ import napari
 import numpy as np
 from magicgui.widgets import ComboBox, FloatSlider, FloatSpinBox
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
+from napari_unet._qt.dock import put_into
 from napari_unet._qt.form import Field
 from napari_unet._qt.layers import MADE_HERE, in_layer
 from napari_unet._qt.message import Message
@@ -46,8 +47,6 @@ NO_LABELS = "There are no labels yet: annotate an image, or segment one."
 AT_FIRST = "Shows how much each pixel will count in training, live while you draw."
 COMPUTING = "Computing the weight map…"
 WAITING = "Weight under the mouse: none"
-WIDTH = 330
-"""Pixels in which no text of the dock is cut off."""
 
 
 class WeightMapWidget(QWidget):
@@ -111,15 +110,7 @@ class WeightMapWidget(QWidget):
         column.addWidget(self.message)
         column.addWidget(self.preview)
         column.addStretch()
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setWidget(content)
-        area.setMinimumWidth(max(WIDTH, content.minimumSizeHint().width()))
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        put_into(self, content)
 
     def _connect(self) -> None:
         self.show_button.toggled.connect(self._on_show)
