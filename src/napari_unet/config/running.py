@@ -189,7 +189,7 @@ RECIPES: dict[str, Recipe] = {
 RECIPES["few-shot"] = replace(
     RECIPES["standard"],
     training=TrainConfig(
-        iterations=600, batch=8, patch=128, validate_every=50, patience=8, average=0.99
+        iterations=600, batch=4, patch=128, validate_every=50, patience=8, average=0.99
     ),
 )
 """What training starts from: "standard" (small machines), "paper" (2015), or "few-shot" (a few
