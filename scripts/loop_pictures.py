@@ -1,6 +1,6 @@
 """Make the pictures of drawing and teaching, by driving the real window.
 
-    python scripts/loop_pictures.py [--output docs] [--steps 60]
+    python scripts/loop_pictures.py [--output docs] [--steps 120]
 
 Opens napari on the sample "tissue", corrects what the bundled model finds, shows the weight map,
 and fine-tunes on it; writes annotate.png, weight_map.png and fine_tune.png. On a machine without a
@@ -27,7 +27,7 @@ def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("docs"), help="folder (default: docs)")
-    parser.add_argument("--steps", type=int, default=60, help="of the training (default: 60)")
+    parser.add_argument("--steps", type=int, default=120, help="of the training (default: 120)")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
@@ -79,8 +79,7 @@ def fine_tune(viewer: Any, steps: int) -> Any:
     until(lambda: "bout" in dock.status.text())
     dock.tune_button.click()
     until(lambda: "Training" in dock.status.text())
-    bar = dock.progress._bar
-    until(lambda: bar.value() > bar.maximum() / 2, seconds=1200)
+    until(lambda: dock.curves._traces["Loss"].steps[-1:] > [0.6 * steps], seconds=1200)
     live(1)
     picture = seen(viewer)
     dock.stop_button.click()
