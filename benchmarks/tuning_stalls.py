@@ -22,7 +22,7 @@ import numpy as np
 
 import napari_unet
 from napari_unet.samples import load_sample
-from window_stalls import PLUGIN, Watch, live, report, until
+from window_stalls import PLUGIN, Watch, live, print_heading, report, until
 
 CROPS = 5
 
@@ -44,10 +44,7 @@ def main() -> None:
     live(3)
     watch = Watch()
     live(3)
-    print(
-        f"{'stalls of the window in ms':42s}{'median':>8s}{'p99':>8s}{'max':>8s}{'> 50 ms':>11s}"
-        f"{'events':>9s}"
-    )
+    print_heading()
     report("idle", watch.take())
     seconds = 60 * options.minutes
     _paint(viewer, seconds)

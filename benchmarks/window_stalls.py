@@ -72,6 +72,14 @@ def live(seconds: float) -> None:
     until(lambda: time.monotonic() > end)
 
 
+def print_heading() -> None:
+    """Print what :func:`report` has in its columns."""
+    print(
+        f"{'stalls of the window in ms':42s}{'median':>8s}{'p99':>8s}{'max':>8s}{'> 50 ms':>11s}"
+        f"{'events':>9s}"
+    )
+
+
 def report(phase: str, late: NDArray[np.float64]) -> None:
     """Print a line of the table: how late events came, and the share of the time over 50 ms."""
     median, p99 = np.percentile(late, (50, 99))
@@ -96,10 +104,7 @@ def main() -> None:
     live(3)
     watch = Watch()
     live(3)
-    print(
-        f"{'stalls of the window in ms':42s}{'median':>8s}{'p99':>8s}{'max':>8s}{'> 50 ms':>11s}"
-        f"{'events':>9s}"
-    )
+    print_heading()
     report("idle", watch.take())
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
     until(lambda: "napari_unet.segmentation" in sys.modules)

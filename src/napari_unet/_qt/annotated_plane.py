@@ -57,7 +57,7 @@ class AnnotatedPlane:
         here = tuple(
             region._replace(plane=()) for region in self.regions if region.plane == self.at
         )
-        mode = self._mode()
+        mode = self.meant()
         if mode is Mode.REGIONS and not here and self._counts_elsewhere(plane):
             return np.full_like(plane, -1)
         return Annotation(plane, mode, here).target()
@@ -66,7 +66,8 @@ class AnnotatedPlane:
         """Say whether a plane of others' labels does not count."""
         return bool(self.at) and not plane.any() and not (np.asarray(self.labels) < 0).any()
 
-    def _mode(self) -> Mode:
+    def meant(self) -> Mode:
+        """Return what 0 means in it: as the dock Annotate says, or by whether -1 is painted."""
         if self.mode is None:
             scribbled = bool((np.asarray(self.labels) == BACKGROUND).any())
             return Mode.SCRIBBLES if scribbled else Mode.REGIONS

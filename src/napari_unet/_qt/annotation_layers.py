@@ -11,7 +11,7 @@ from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils.colormaps import CyclicLabelColormap, label_colormap
 from numpy.typing import NDArray
 
-from napari_unet._qt.layers import MADE_HERE, axes_of, geometry, pixels
+from napari_unet._qt.layers import MADE_HERE, annotated_shape, channel_axis, geometry, pixels
 from napari_unet.annotations import Region, region_of
 
 if TYPE_CHECKING:  # loads TIFF libraries
@@ -35,19 +35,6 @@ BRUSH = 16.0
 """Pixels of the canvas."""
 LARGEST_BRUSH = 40
 """Of napari's slider."""
-
-
-def channel_axis(image: Image) -> int | None:
-    """Return the axis of an image layer that its annotation does not have."""
-    axes = axes_of(image)
-    return axes.index("C") if "C" in axes else None
-
-
-def annotated_shape(image: Image) -> tuple[int, ...]:
-    """Return the shape of an image layer's annotation: the image's without channels."""
-    lengths = pixels(image).shape
-    letters = axes_of(image)
-    return tuple(n for n, letter in zip(lengths, letters, strict=True) if letter not in "CS")
 
 
 def add_image(viewer: napari.viewer.ViewerModel, image: FileImage, name: str) -> Image:

@@ -43,6 +43,22 @@ def axes_of(layer: Layer) -> str:
     return "".join(leading) + "YX" + "S" * bool(getattr(layer, "rgb", False))
 
 
+def channel_axis(image: Image) -> int | None:
+    """Return the axis of an image layer that its labels do not have."""
+    axes = axes_of(image)
+    return axes.index("C") if "C" in axes else None
+
+
+def labels_shape(shape: Sequence[int], axes: str) -> tuple[int, ...]:
+    """Return the shape of an image's labels: the image's without channels and colours."""
+    return tuple(n for n, letter in zip(shape, axes, strict=True) if letter not in "CS")
+
+
+def annotated_shape(image: Image) -> tuple[int, ...]:
+    """Return the shape of an image layer's labels."""
+    return labels_shape(pixels(image).shape, axes_of(image))
+
+
 def pixel_size(layer: Layer) -> float | None:
     """Return the micrometres per pixel of a layer that has a unit of length, else None."""
     height, width = micrometres(layer.scale, layer.units)[-2:]

@@ -11,6 +11,8 @@ from napari_unet.library.cards import (
 )
 from napari_unet.library.folders import (
     BUNDLED,
+    LAST,
+    STATE,
     find_model,
     is_bundled,
     list_models,
@@ -18,7 +20,7 @@ from napari_unet.library.folders import (
     user_folder,
 )
 from napari_unet.library.hold import Hold, is_held
-from napari_unet.library.naming import check_name, free_name, is_taken
+from napari_unet.library.naming import LOG, check_name, free_name, is_taken
 from napari_unet.library.runs import (
     RUN_KEY,
     StoppedRun,
@@ -37,7 +39,10 @@ __all__ = [
     "BUNDLED",
     "FORMAT",
     "KEY",
+    "LAST",
+    "LOG",
     "RUN_KEY",
+    "STATE",
     "SUFFIX",
     "Card",
     "Hold",

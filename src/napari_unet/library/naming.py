@@ -12,7 +12,8 @@ from napari_unet.library.folders import BUNDLED, LAST, STATE, user_folder
 
 LONGEST = 60
 """Letters of a name: with what a training appends, any file system holds that many."""
-ENDINGS = (SUFFIX, f"{LAST}{SUFFIX}", f"{STATE}{SUFFIX}", ".log.csv")
+LOG = ".log.csv"
+ENDINGS = (SUFFIX, f"{LAST}{SUFFIX}", f"{STATE}{SUFFIX}", LOG)
 """The model, and what its training leaves beside it."""
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 """What Windows takes for a device, whatever its suffix."""

@@ -13,11 +13,12 @@ from typing import Any
 from napari_unet.config import TrainConfig
 from napari_unet.files import write_whole
 from napari_unet.library.cards import SUFFIX, read_metadata
+from napari_unet.library.folders import STATE
 from napari_unet.library.naming import ENDINGS
 
 RUN_KEY = "napari_unet_run"
 """Metadata entry of a state file that holds its config and counters, as JSON."""
-_ENDING = f".resume{SUFFIX}"
+_ENDING = f"{STATE}{SUFFIX}"
 _ASIDE = ".aside"
 
 

@@ -113,8 +113,7 @@ class Session:
         if not resume:
             self.files.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
             return
-        self.best = self.files.restore(self.run, self.config, self.fingerprint)
-        self.before = self.files.before()
+        self.best, self.before = self.files.restore(self.run, self.config, self.fingerprint)
         self._clock = time.monotonic() - self.run.seconds
         self._remember()
 

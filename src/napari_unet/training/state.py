@@ -22,7 +22,7 @@ from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tens
 from napari_unet.config import TrainConfig
 from napari_unet.engines import prefers_bfloat16
 from napari_unet.files import clean, make_folder
-from napari_unet.library import RUN_KEY, SUFFIX, Card, read_metadata
+from napari_unet.library import LAST, LOG, RUN_KEY, STATE, SUFFIX, Card, read_metadata
 from napari_unet.model import UNet
 from napari_unet.patches import Example
 from napari_unet.training.scoring import Judgement, pack, unpack
@@ -206,9 +206,9 @@ class Files:
 
     def __init__(self, output: Path) -> None:
         self.best = output
-        self.last = output.with_suffix(f".last{SUFFIX}")
-        self.state = output.with_suffix(f".resume{SUFFIX}")
-        self.log = output.with_suffix(".log.csv")
+        self.last = output.with_suffix(f"{LAST}{SUFFIX}")
+        self.state = output.with_suffix(f"{STATE}{SUFFIX}")
+        self.log = output.with_suffix(LOG)
 
     def check(self, resume: bool) -> None:
         """Find out before hours of training whether the files can be written.
@@ -266,15 +266,17 @@ class Files:
         named = {f"{BEFORE}.{name}": array for name, array in arrays.items()}
         write_tensors(self.state, {**tensors, **named}, {RUN_KEY: json.dumps(state)})
 
-    def before(self) -> list[Judgement]:
-        """Return what the model that a saved run started from finds; nothing of a new one."""
-        told = json.loads(read_metadata(self.state)[RUN_KEY])["before"]
-        arrays = read_tensors(self.state)
-        named = {k.split(".", 1)[1]: v for k, v in arrays.items() if k.startswith(f"{BEFORE}.")}
-        return unpack(named, told)
+    def restore(
+        self, run: Run, config: TrainConfig, data: str
+    ) -> tuple[Checkpoint, list[Judgement]]:
+        """Continue where the last save was.
 
-    def restore(self, run: Run, config: TrainConfig, data: str) -> Checkpoint:
-        """Continue where the last save was; returns the best checkpoint so far.
+        Returns
+        -------
+        best : Checkpoint
+            So far.
+        before : list of Judgement
+            What the model that the run started from finds; nothing of a new one.
 
         Raises
         ------
@@ -305,7 +307,9 @@ class Files:
         run.restore(tensors)
         run.count_from(state["run"])
         # Before the first validation there is no best yet.
-        return Checkpoint.load(self.best if self.best.exists() else self.last)
+        best = Checkpoint.load(self.best if self.best.exists() else self.last)
+        named = {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{BEFORE}.")}
+        return best, unpack(named, state["before"])
 
     def append(self, run: Run, loss: float, scores: dict[str, float]) -> None:
         """Add a line to the log."""

@@ -14,8 +14,7 @@ from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from napari_unet._qt.annotation_layers import annotated_shape
-from napari_unet._qt.layers import axes_of, pixel_size, pixels
+from napari_unet._qt.layers import annotated_shape, axes_of, labels_shape, pixel_size, pixels
 from napari_unet.annotations import Annotation, Mode
 
 if TYPE_CHECKING:  # load TIFF libraries
@@ -179,8 +178,7 @@ def open_entry(
 
     yield f"Opening {entry.name}…"
     image = read_image(project.image(entry))
-    letters = zip(image.data.shape, image.axes, strict=True)
-    shape = tuple(n for n, letter in letters if letter not in "CS")
+    shape = labels_shape(image.data.shape, image.axes)
     annotation, found = _read(project, entry, shape, mode, autosave)
     labels = None
     if model is not None and not found:
@@ -198,8 +196,7 @@ def _is_all_of(source: Path, subject: Subject) -> bool:
         image = read_image(source)
     except (ValueError, OSError):
         return False
-    letters = zip(image.data.shape, image.axes, strict=True)
-    shape = tuple(n for n, letter in letters if letter not in "CS")
+    shape = labels_shape(image.data.shape, image.axes)
     if image.data.shape != subject.pixels.shape or shape != subject.shape:
         return False
     return _are_alike(image.data, subject.pixels, image.data.ndim - 2 - ("S" in image.axes))

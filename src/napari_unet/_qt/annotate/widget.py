@@ -24,7 +24,7 @@ from napari_unet._qt.annotate.keeping import Keeper, start_from
 from napari_unet._qt.annotate.start import Start, subject_of
 from napari_unet._qt.annotate.tools import Tools
 from napari_unet._qt.dock import put_into
-from napari_unet._qt.layers import pixels
+from napari_unet._qt.layers import annotated_shape, pixels
 from napari_unet._qt.message import Message
 from napari_unet._qt.segment.inputs import NO_IMAGE
 from napari_unet._qt.worker import Job, Steps
@@ -155,7 +155,7 @@ class AnnotateWidget(QWidget):
         if image not in self._viewer.layers:
             self.message.warn(f"{begun.entry.name} was removed: open it again to annotate it.")
             return
-        if annotation_layers.annotated_shape(image) != begun.annotation.labels.shape:
+        if annotated_shape(image) != begun.annotation.labels.shape:
             self.message.warn(f"{image.name} has another shape now: press New annotation again.")
             return
         drawing = self._keeper.of_path(begun.path) or self._keeper.show(image, begun)

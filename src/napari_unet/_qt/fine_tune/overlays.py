@@ -12,8 +12,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer
 
-from napari_unet._qt.annotation_layers import annotated_shape, channel_axis
-from napari_unet._qt.layers import MADE_HERE
+from napari_unet._qt.layers import MADE_HERE, annotated_shape, channel_axis
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Overlay

@@ -22,8 +22,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt import form
-from napari_unet._qt.annotation_layers import RESULT, annotated_shape
-from napari_unet._qt.layers import MADE_HERE, axes_of, pixels
+from napari_unet._qt.annotation_layers import RESULT
+from napari_unet._qt.layers import MADE_HERE, annotated_shape, axes_of, pixels
 
 NO_PAIR = (
     "There is nothing to learn from yet: label some objects of an image, with the dock Annotate or"

@@ -102,15 +102,13 @@ def _target_of(
     drawn = annotated_plane(viewer, labels)
 
     def make() -> NDArray[np.int32]:
-        from napari_unet.annotations import BACKGROUND, Annotation, Mode
+        from napari_unet.annotations import Annotation
         from napari_unet.weightmap import as_labels
 
         copy = np.array(as_labels(np.asarray(drawn.labels)))
         if not drawn.is_annotation:  # labels from elsewhere: they may say -1 themselves
             return copy if (copy < 0).any() else Annotation(copy).target()
-        scribbled = drawn.mode is None and bool((copy == BACKGROUND).any())
-        mode = Mode.SCRIBBLES if scribbled else Mode(drawn.mode or Mode.REGIONS)
-        return Annotation(copy, mode, drawn.regions).target()
+        return Annotation(copy, drawn.meant(), drawn.regions).target()
 
     return make
 

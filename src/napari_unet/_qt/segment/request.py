@@ -13,7 +13,9 @@ from napari.layers import Image
 
 from napari_unet._qt.layers import (
     axes_of,
+    channel_axis,
     geometry,
+    labels_shape,
     pixel_size,
     pixels,
     position,
@@ -119,8 +121,8 @@ def read_request(
         planes=None if part is Part.LAYER else (int(plane),),
         region=visible_region(viewer, layer) if part is Part.VIEW else None,
         name=f"{layer.name} [{Path(config.model).stem}]",
-        shape=tuple(n for n, letter in zip(lengths, axes, strict=True) if letter not in "CS"),
-        geometry=geometry(layer, axes.index("C") if "C" in axes else None),
+        shape=labels_shape(lengths, axes),
+        geometry=geometry(layer, channel_axis(layer)),
     )
 
 
