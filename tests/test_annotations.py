@@ -1,5 +1,6 @@
 """What is drawn says the same to a training as to the eye, and comes back from disk as it was."""
 
+import itertools
 import json
 import threading
 from dataclasses import replace
@@ -17,6 +18,7 @@ from napari_unet.annotations import (
     Region,
     read_annotation,
     region_of,
+    storage,
     write_annotation,
 )
 from napari_unet.annotations.storage import read_counts
@@ -243,6 +245,23 @@ def test_what_is_read_while_it_is_written_is_whole(tmp_path: Path):
         labels = read_annotation(path).labels
         assert any(np.array_equal(labels, state.labels) for state in states)
     thread.join()
+
+
+def test_what_is_replaced_while_it_is_read_is_whole(tmp_path: Path, monkeypatch):
+    """Written each time after its pixels were read, and so before anything else of it can be."""
+    states = itertools.cycle([drawn(Mode.SCRIBBLES), drawn(regions=(LEFT,)), drawn()])
+    path = write_annotation(tmp_path / "a.tif", drawn())
+    read = storage.read_image
+
+    def read_and_replace(*arguments):
+        image = read(*arguments)
+        write_annotation(path, next(states))
+        return image
+
+    monkeypatch.setattr(storage, "read_image", read_and_replace)
+    seen = [read_annotation(path).labels for _ in range(3)]
+    one_of = [drawn(Mode.SCRIBBLES).labels, drawn().labels]
+    assert all(any(np.array_equal(labels, one) for one in one_of) for labels in seen)
 
 
 def test_a_name_that_is_no_tiff_is_refused(tmp_path: Path):

@@ -11,6 +11,7 @@ from napari_unet.batch import Outcome, load_pairs, plan, segment_files
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.engines import TorchEngine
 from napari_unet.library import Card
+from napari_unet.prediction import run_to_end
 from napari_unet.segmentation import SegmentProgress
 from napari_unet.training import prepare_pairs, untrained
 
@@ -117,4 +118,4 @@ def test_a_pair_that_does_not_fit_is_named(sources: list[Path], tmp_path: Path):
     tifffile.imwrite(labels, np.zeros((40, 41), np.uint8))
     start = untrained(Card(NETWORK, Target(), Preprocessing()))
     with pytest.raises(ValueError, match=r"a\.tif with .*a_labels\.tif: .*\(40, 41\)"):
-        prepare_pairs(list(load_pairs([(sources[0], labels)])), start, TrainConfig())
+        run_to_end(prepare_pairs(list(load_pairs([(sources[0], labels)])), start, TrainConfig()))

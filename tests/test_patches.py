@@ -56,7 +56,7 @@ def test_windows_are_drawn_from_annotated_places():
 
 def test_windows_lie_inside_a_large_image_but_for_their_margin():
     ramp = np.tile(np.arange(300, dtype=np.float32), (300, 1))
-    example = Example(ramp[None], ramp[None], np.ones_like(ramp), np.ones((300, 300), np.int32))
+    example = Example(ramp[None], np.ones((300, 300), np.int32), ramp[None], np.ones_like(ramp))
     batch = sample_windows([example], 90, 50, np.random.default_rng(1))
     patch = batch.image[:, 0, :, 15:75]  # two thirds of the window
     assert ((patch[..., 1:] - patch[..., :-1]) == 1).all()  # a mirrored ramp would fall

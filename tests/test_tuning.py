@@ -1,5 +1,7 @@
 """Fine-tuning to be watched: what it sees, what it says, and before and after."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 import torch
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import Preprocessing, SegmentConfig, TrainConfig
-from napari_unet.metrics import Matching
+from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
+from napari_unet.library import RUN_KEY, read_metadata
+from napari_unet.metrics import Matching, match
+from napari_unet.model import UNet
 from napari_unet.patches import Example, Origin, limited, prepare
 from napari_unet.prediction import run_to_end
 from napari_unet.segmentation import load_engine, segment_steps
@@ -23,14 +27,16 @@ from napari_unet.training import (
     Task,
     estimate,
     fine_tune,
+    prepare_pairs,
+    preparing,
     session,
-    training_zoom,
+    sizes_to_try,
     typical_diameter,
     untrained,
 )
 from napari_unet.training.comparison import compare, gain_interval
 from napari_unet.training.scoring import Judgement
-from napari_unet.training.settling import settle
+from napari_unet.training.settling import settle_polarity
 from test_training import CARD, CONFIG, NETWORK, TARGET, disks
 
 QUICK = replace(CONFIG, validate_every=2)
@@ -93,8 +99,13 @@ def test_the_first_preview_comes_at_once_and_lies_on_its_image(tmp_path: Path, s
     seen, _ = follow(fine_tune(task(tmp_path, start)))
     previews = [p.preview for p in seen if p.preview]
     assert previews
-    assert seen.index(next(p for p in seen if p.preview)) <= 5
+    first = next(p for p in seen if p.progress)
+    assert first.preview
     assert (previews[0].row, previews[0].column, previews[0].zoom) == (0, 0, 1)
+
+
+def run_state(model: Path) -> dict:
+    return json.loads(read_metadata(Files(model).state)[RUN_KEY])
 
 
 def test_a_stop_keeps_the_best_and_resume_goes_on_exactly(tmp_path: Path, start: str):
@@ -116,6 +127,7 @@ def test_a_stop_keeps_the_best_and_resume_goes_on_exactly(tmp_path: Path, start:
     assert [p.progress.iteration for p in seen if p.progress] == [4, 5, 6]
     assert not tuned.stopped
     assert tuned.comparison.before == straight.comparison.before
+    assert run_state(tuned.path)["start"] == start
     for one, other in zip(tuned.comparison.overlays, straight.comparison.overlays, strict=True):
         assert one.kind == other.kind
         np.testing.assert_array_equal(one.labels, other.labels)
@@ -154,7 +166,60 @@ def test_a_model_of_that_name_is_not_written_over(tmp_path: Path, start: str):
         next(fine_tune(task(tmp_path, start)))
 
 
-def test_objects_are_shown_at_the_size_that_the_start_knows(tmp_path: Path, start: str):
+def at_home(monkeypatch: pytest.MonkeyPatch, *widths: int) -> None:
+    """Let every network find all objects in planes so wide, and none in others."""
+
+    def look(network: UNet, target: Target, examples: Sequence[Example], device: torch.device):
+        yield 0.0
+        found = [e.labels if e.labels.shape[1] in widths else 0 * e.labels for e in examples]
+        return [
+            Judgement(0.0, 1.0, match(one, e.labels, 0.5), np.zeros(0, bool), one)
+            for one, e in zip(found, examples, strict=True)
+        ]
+
+    monkeypatch.setattr(preparing, "judge", look)
+
+
+@pytest.mark.parametrize(
+    ("widths", "zoom"),
+    [
+        ((), 3**-0.5),  # nowhere: half-way
+        ((64,), 1 / 3),  # at the size it knows
+        ((192,), 1.0),
+        ((64, 192), 1.0),  # as well as they are: no need to resize
+    ],
+)
+def test_a_network_learns_at_the_size_at_which_it_is_at_home(
+    tmp_path, start, monkeypatch, widths, zoom
+):
+    at_home(monkeypatch, *widths)
+    steps = prepare_pairs(pairs(enlarged=3), Checkpoint.load(start), CONFIG)
+    seen, (groups, prepared) = follow(steps)
+    assert prepared.card.preprocessing.zoom == pytest.approx(zoom, rel=0.1)
+    assert [e.labels.shape[0] for (e,) in groups] == pytest.approx([192 * zoom] * 3, rel=0.1)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+
+def test_a_stop_while_sizes_are_tried_is_heard(tmp_path, start):
+    steps = fine_tune(task(tmp_path, start, pairs=pairs(enlarged=3)))
+    while not 1 / 3 < next(steps).share < 2 / 3:
+        pass
+    with pytest.raises(StopIteration) as end:
+        steps.send(True)
+    assert end.value.value is None
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_images_keep_their_size_if_that_is_asked_for(start):
+    steps = prepare_pairs(pairs(enlarged=3), Checkpoint.load(start), replace(CONFIG, resize=False))
+    groups, prepared = run_to_end(steps)
+    assert prepared.card.preprocessing.zoom == 1
+    assert groups[0][0].labels.shape == (192, 192)
+
+
+def test_what_is_learnt_at_another_size_holds_for_later_images(tmp_path, start, monkeypatch):
+    at_home(monkeypatch, 64)
     large = task(tmp_path, start, pairs=pairs(enlarged=3))
     _, tuned = follow(fine_tune(large))
     card = Checkpoint.load(tuned.path).card
@@ -175,19 +240,19 @@ def test_objects_are_shown_at_the_size_that_the_start_knows(tmp_path: Path, star
 @pytest.mark.parametrize(
     ("known", "zoom", "diameter", "trained", "expected"),
     [
-        (20.0, 1.0, 50.0, True, 0.4),
-        (20.0, 1.0, 22.0, True, 1.0),  # augmentation covers it
-        (20.0, 0.5, 42.0, True, 0.5),  # images as those it was tuned on
-        (20.0, 0.5, 20.0, True, 1.0),
-        (None, 1.0, 50.0, True, 1.0),
-        (None, 1.0, 64.0, False, 0.5),
-        (None, 1.0, 12.0, False, 1.0),
-        (20.0, 0.7, None, True, 0.7),
+        (20.0, 1.0, 80.0, True, (1.0, 0.5, 0.25)),
+        (20.0, 1.0, 22.0, True, (1.0,)),  # augmentation covers it
+        (20.0, 0.5, 42.0, True, (0.5,)),  # images as those it was tuned on
+        (20.0, 0.25, 20.0, True, (0.25, 0.5, 1.0)),
+        (None, 1.0, 50.0, True, (1.0,)),
+        (None, 1.0, 64.0, False, (0.5,)),
+        (None, 1.0, 12.0, False, (1.0,)),
+        (20.0, 0.7, None, True, (0.7,)),
     ],
 )
-def test_training_zoom(known, zoom, diameter, trained, expected):
+def test_sizes_to_try(known, zoom, diameter, trained, expected):
     rule = Preprocessing(diameter=known, zoom=zoom)
-    assert training_zoom(rule, diameter, trained) == pytest.approx(expected)
+    assert sizes_to_try(rule, diameter, trained) == pytest.approx(expected)
 
 
 def test_typical_diameter_counts_objects_plane_by_plane():
@@ -203,10 +268,8 @@ def test_a_background_that_is_neither_dark_nor_bright_is_never_inverted():
     gray = image + np.linspace(0, 60, 64)
     gray[:6] = 300
     gray[6:9] = -100
-    rules = []
-    for shown in (image, gray, 255 - image):
-        start = untrained(replace(CARD, preprocessing=Preprocessing()))
-        rules.append(settle(start, [Pair(shown, labels)], TrainConfig()).card.preprocessing)
+    shown = (image, gray, 255 - image)
+    rules = [settle_polarity(Preprocessing(), [Pair(one, labels)]) for one in shown]
     assert [rule.invert_bright for rule in rules] == [True, False, True]
 
 
@@ -217,7 +280,7 @@ def test_the_estimate_writes_nothing_and_says_where(tmp_path: Path, start: str):
     assert found.step_seconds > 0
     assert found.seconds > 6 * found.step_seconds
     assert (found.images, found.objects, found.held_out) == (3, 27, 9)
-    assert found.zoom == pytest.approx(0.5, rel=0.1)
+    assert found.zoom == pytest.approx(2**-0.5, rel=0.1)  # at home nowhere: half-way
     sentence = replace(found, seconds=350).sentence()
     assert sentence.startswith("About 6 minutes on this CPU. 3 images, 27 objects; 9 of them")
 

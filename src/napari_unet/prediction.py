@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from math import isqrt, prod
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class TileScores:
     message: str = ""
 
 
-def run_to_end(steps: Generator[object, bool | None, T]) -> T:
+def run_to_end(steps: Generator[object, Any, T]) -> T:
     """Run a generator without looking at what it yields, and return what it returns."""
     while True:
         try:

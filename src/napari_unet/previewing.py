@@ -13,9 +13,9 @@ from napari_unet.config import RECIPES, Preprocessing, TrainConfig, UNetConfig
 from napari_unet.library import Card, find_model, read_card
 from napari_unet.patches import Example, sample_windows
 from napari_unet.preprocessing import Array
-from napari_unet.training.fitting import prepare_pair
+from napari_unet.training.preparing import prepare_pair
 from napari_unet.training.session import WINDOW, augmentation
-from napari_unet.training.settling import Pair, settle
+from napari_unet.training.settling import Pair, settle_polarity
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ def draw_samples(
         If image and labels do not fit, or nothing is annotated.
     """
     pair = Pair(image, labels, axes, channel)
+    begin = _start(start, channel)
     # The size is not settled by one plane, but told.
-    begin = settle(_start(start, channel), [pair], replace(config, resize=False))
-    rule = replace(begin.card.preprocessing, zoom=zoom)
+    rule = replace(settle_polarity(begin.card.preprocessing, [pair]), zoom=zoom)
     begin = replace(begin, card=replace(begin.card, preprocessing=rule))
     examples = prepare_pair(pair, 0, begin, config)
     if not examples:

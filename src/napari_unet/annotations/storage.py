@@ -157,10 +157,10 @@ def _status(path: Path) -> tuple[int, ...]:
 
 
 def _read(path: Path) -> Annotation:
-    image = read_image(path)
+    image = read_image(path, _TAG)
     is_plain = "S" not in image.axes and image.data.dtype.kind != "f"
     target = as_labels(image.data if is_plain else read_labels(path))
-    kept, sidecar = _read_tag(path), _read_sidecar(path)
+    kept, sidecar = _split_tag(image.tag), _read_sidecar(path)
     if kept is None and sidecar is None:
         return _of_others(target, image.pixel_size)
     mode = Mode(kept[0]["mode"] if kept else sidecar["mode"])  # type: ignore[index]
@@ -247,7 +247,10 @@ def _read_tag(path: Path) -> tuple[dict[str, Any], bytes] | None:
         return None
     with tifffile.TiffFile(path) as file:
         tag = file.pages.first.tags.get(_TAG)
-        value = b"" if tag is None else bytes(tag.value)
+        return _split_tag(b"" if tag is None else bytes(tag.value))
+
+
+def _split_tag(value: bytes) -> tuple[dict[str, Any], bytes] | None:
     header, _, packed = value.partition(b"\n")
     return (json.loads(header), packed) if header else None
 

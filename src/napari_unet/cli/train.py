@@ -14,6 +14,8 @@ from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import RECIPES, SegmentConfig, TrainConfig, TrainProgress
 
 if TYPE_CHECKING:
+    import torch
+
     from napari_unet.checkpoint import Checkpoint
     from napari_unet.patches import Example
 
@@ -31,7 +33,7 @@ FLAGS = {
     "validate_every": ("N", "steps between validations"),
     "seed": ("N", "seed of every random choice"),
     "patience": ("N", "end after so many validations without an improvement; 0: never"),
-    "resize": ("", "resize images so that objects have the size that the network knows"),
+    "resize": ("", "resize images to where the start model finds most of their objects"),
     "average": ("F", "decay of the moving average of the weights; 0 for none"),
     "elastic": ("", "deform patches elastically"),
     "invert": ("P", "probability of exchanging bright and dark"),
@@ -93,7 +95,7 @@ def run(arguments: argparse.Namespace) -> bool:
     model = files.last if arguments.resume else arguments.start
     channels = len(arguments.channel) if arguments.channel else None
     start = training.start_from(model, arguments.recipe, channels, config.seed)
-    groups, start = _read(pairs, start, config, arguments)
+    groups, start = _read(pairs, start, config, device, arguments)
     kept, held = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
     tell(f"{start.card.provenance['data']}; training on {device.type}")
     steps = training.train(
@@ -130,16 +132,19 @@ def _read(
     pairs: list[tuple[Path, Path]],
     start: Checkpoint,
     config: TrainConfig,
+    device: torch.device,
     arguments: argparse.Namespace,
 ) -> tuple[list[list[Example]], Checkpoint]:
     """Read the annotated images, and state their object size in the checkpoint's card."""
     from napari_unet.batch import load_pairs
+    from napari_unet.prediction import run_to_end
     from napari_unet.training import prepare_pairs
 
     read = list(load_pairs(pairs, arguments.channel))
-    # A resumed run sees its images as it did before.
-    config = replace(config, resize=config.resize and not arguments.resume)
-    return prepare_pairs(read, start, config, arguments.typed)
+    steps = prepare_pairs(
+        read, start, config, device=device, command=arguments.typed, resume=arguments.resume
+    )
+    return run_to_end(steps)
 
 
 def _show(progress: TrainProgress, bar: Any) -> None:

@@ -101,8 +101,9 @@ class TrainConfig:
     patience : int
         Validations without an improvement after which training ends early; 0: never.
     resize : bool
-        Show the network objects at the size that it knows: images whose objects are clearly larger
-        or smaller are resized; for a new network, objects wider than 32 pixels are shrunk to that.
+        Where objects are clearly larger or smaller than those that the network knows, resize images
+        to where it finds most of them; for a new network, shrink objects wider than 32 pixels to
+        that.
     average : float
         Decay of the exponential moving average of the weights, which is what is saved; 0: none.
     elastic : bool

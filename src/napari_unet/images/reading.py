@@ -43,6 +43,10 @@ class Image:
         Micrometres per pixel, if the file states a unit of length.
     spacing : float or None
         Micrometres between planes, likewise.
+    source : Path or None
+        The file.
+    tag : bytes
+        Value of the private tag that was asked for; empty without.
     """
 
     data: NDArray[Any]
@@ -50,10 +54,19 @@ class Image:
     pixel_size: float | None = None
     spacing: float | None = None
     source: Path | None = field(default=None, compare=False)
+    tag: bytes = field(default=b"", compare=False)
 
 
-def read_image(path: str | Path) -> Image:
+def read_image(path: str | Path, tag: int | None = None) -> Image:
     """Read a TIFF, PNG or JPEG image.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    tag : int or None
+        Number of a private tag of TIFFs, to be read as bytes with the pixels: from the same file,
+        even if another one takes its place meanwhile.
 
     Raises
     ------
@@ -63,7 +76,7 @@ def read_image(path: str | Path) -> Image:
         If it cannot be read as an image, or its numbers are complex.
     """
     path = _existing(path)
-    image = _read_tiff(path) if path.suffix.lower() in TIFF else _read_picture(path)
+    image = _read_tiff(path, tag) if path.suffix.lower() in TIFF else _read_picture(path)
     if image.data.dtype.kind not in "buif":
         raise ValueError(
             f"{path} holds numbers of type {image.data.dtype}, which are no gray values: save real"
@@ -109,16 +122,18 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _read_tiff(path: Path) -> Image:
+def _read_tiff(path: Path, tag: int | None) -> Image:
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
             axes = _known_axes(series.axes, series.shape)
             mapped = series.nbytes >= MAPPED_BYTES and series.dataoffset is not None
             if not mapped:
-                _check_complete(file, path)
+                _check_complete(file)
             data = tifffile.memmap(path, mode="r") if mapped else series.asarray()
             pixel_size, spacing = _sizes(file)
+            private = file.pages.first.tags.get(tag) if tag is not None else None
+            value = b"" if private is None else bytes(private.value)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file makes the decoders raise
@@ -126,12 +141,12 @@ def _read_tiff(path: Path) -> Image:
             f"{path} cannot be read as a TIFF ({_first_line(error)}): it is damaged or of another"
             " kind; export it again."
         ) from error
-    return Image(data.reshape(series.shape), axes, pixel_size, spacing, path)
+    return Image(data.reshape(series.shape), axes, pixel_size, spacing, path, value)
 
 
-def _check_complete(file: tifffile.TiffFile, path: Path) -> None:
+def _check_complete(file: tifffile.TiffFile) -> None:
     """Raise if the file ends before its pixels do: tifffile would fill them with zeros."""
-    size = path.stat().st_size
+    size = file.filehandle.size
     for page in file.series[0].pages:
         if page is not None and any(
             offset + count > size

@@ -1,20 +1,18 @@
 """Training: the loop and what it needs, the files of a run, and fine-tuning to be watched."""
 
 from napari_unet.training.comparison import Comparison, Overlay, Scores, compare
-from napari_unet.training.fitting import (
+from napari_unet.training.fitting import find_recipe, fit, start_from
+from napari_unet.training.forecast import Estimate, estimate
+from napari_unet.training.loop import train, untrained
+from napari_unet.training.preparing import (
     describe_data,
-    find_recipe,
-    fit,
     median_diameter,
     prepare_pair,
     prepare_pairs,
-    start_from,
 )
-from napari_unet.training.forecast import Estimate, estimate
-from napari_unet.training.loop import train, untrained
 from napari_unet.training.scoring import validate, weighted_loss
 from napari_unet.training.session import Diverged
-from napari_unet.training.settling import Pair, training_zoom, typical_diameter
+from napari_unet.training.settling import Pair, sizes_to_try, typical_diameter
 from napari_unet.training.state import Files
 from napari_unet.training.tuning import (
     Stage,
@@ -45,9 +43,9 @@ __all__ = [
     "median_diameter",
     "prepare_pair",
     "prepare_pairs",
+    "sizes_to_try",
     "start_from",
     "train",
-    "training_zoom",
     "typical_diameter",
     "untrained",
     "validate",

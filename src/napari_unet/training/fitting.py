@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint, rehead
-from napari_unet.config import RECIPES, Preprocessing, Recipe, TrainConfig
+from napari_unet.config import RECIPES, Preprocessing, Recipe
 from napari_unet.engines import choose_device
 from napari_unet.library import Card
-from napari_unet.patches import Example, hold_out, prepare
+from napari_unet.patches import hold_out
 from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import Array
 from napari_unet.training.loop import train, untrained
-from napari_unet.training.settling import Pair, object_areas, settle, typical_diameter
+from napari_unet.training.preparing import prepare_pairs
+from napari_unet.training.settling import Pair
 
 
 def find_recipe(name: str) -> Recipe:
@@ -63,107 +64,6 @@ def start_from(
     network = replace(chosen.network, in_channels=channels or 1)
     card = Card(network, chosen.target, Preprocessing(channels=network.in_channels))
     return untrained(card, seed)
-
-
-def median_diameter(examples: Sequence[Example]) -> float | None:
-    """Return the median diameter, in pixels, of disks with the areas of the annotated objects."""
-    return typical_diameter([e.labels for e in examples])
-
-
-def common_pixel_size(examples: Sequence[Example]) -> float | None:
-    """Return the pixel size of all examples in micrometres; None if unknown or not the same."""
-    sizes = [e.pixel_size for e in examples]
-    known = [size for size in sizes if size is not None]
-    same = len(known) == len(sizes) > 0 and max(known) <= 1.01 * min(known)
-    return known[0] if same else None
-
-
-def describe_data(
-    start: Checkpoint, groups: Sequence[Sequence[Example]], command: str = ""
-) -> Checkpoint:
-    """State the object and pixel size that a network is about to be trained at, and on how much.
-
-    What else is known of the network it starts from (its scores, its data) is not true of what
-    will come of it, and left out.
-
-    Parameters
-    ----------
-    start : Checkpoint
-        Where the training starts.
-    groups : sequence of sequences of Example
-        What it will learn from, and be validated on.
-    command : str
-        What was typed to start it.
-
-    Raises
-    ------
-    ValueError
-        If no object is annotated.
-    """
-    examples = [e for group in groups for e in group]
-    diameter = median_diameter(examples)
-    if diameter is None:
-        raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
-    card = start.card
-    pixel_size = common_pixel_size(examples)
-    scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
-    objects = sum(object_areas(e.labels).size for e in examples)
-    data = f"{len(groups)} annotated images, {objects} objects"
-    provenance: dict[str, Any] = {"data": data, "licence": "that of your images"}
-    if command:
-        provenance["command"] = command
-    if card.is_trained:
-        origin = {key: card.provenance.get(key) for key in ("name", "data", "date")}
-        provenance["started_from"] = {key: value for key, value in origin.items() if value}
-    return replace(start, card=replace(card, preprocessing=scale, provenance=provenance))
-
-
-def prepare_pair(pair: Pair, number: int, start: Checkpoint, config: TrainConfig) -> list[Example]:
-    """Turn an annotated image into examples for a network, one a plane.
-
-    Raises
-    ------
-    ValueError
-        If image and labels do not fit; the message names the image.
-    """
-    try:
-        return prepare(
-            pair.image,
-            pair.labels,
-            start.card.preprocessing,
-            start.card.target,
-            w0=config.w0,
-            sigma=config.sigma,
-            balance=config.balance,
-            axes=pair.axes,
-            channel=pair.channel,
-            pixel_size=pair.pixel_size,
-            number=number,
-        )
-    except ValueError as error:
-        raise ValueError(f"{pair.name}: {error}" if pair.name else str(error)) from error
-
-
-def prepare_pairs(
-    pairs: Sequence[Pair], start: Checkpoint, config: TrainConfig, command: str = ""
-) -> tuple[list[list[Example]], Checkpoint]:
-    """Settle how a network is to see annotated images, and prepare them for it.
-
-    Returns
-    -------
-    groups : list of list of Example
-        The examples of each image.
-    start : Checkpoint
-        The network, its card saying what it is about to be trained on.
-
-    Raises
-    ------
-    ValueError
-        If a pair does not fit, or no object is annotated.
-    """
-    start = settle(start, pairs, config)
-    groups = [prepare_pair(pair, number, start, config) for number, pair in enumerate(pairs)]
-    return groups, describe_data(start, groups, command)
 
 
 def fit(
@@ -223,8 +123,9 @@ def fit(
         for image, annotation in zip(images, labels, strict=True)
     ]
     begin = start_from(start, recipe, channels, config.seed)
-    groups, begin = prepare_pairs(pairs, begin, config)
+    place = choose_device(device)
+    groups, begin = run_to_end(prepare_pairs(pairs, begin, config, device=place))
     training, validation = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
     path = None if output is None else Path(output)
-    steps = train(training, validation, begin, config, device=choose_device(device), output=path)
+    steps = train(training, validation, begin, config, device=place, output=path)
     return run_to_end(steps)

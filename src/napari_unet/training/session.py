@@ -113,7 +113,8 @@ class Session:
         if not resume:
             self.files.log.unlink(missing_ok=True)  # of an earlier run whose model is gone
             return
-        self.best, self.before = self.files.restore(self.run, self.config, self.fingerprint)
+        restored = self.files.restore(self.run, self.config, self.fingerprint)
+        self.best, self.before, self.start = restored
         self._clock = time.monotonic() - self.run.seconds
         self._remember()
 

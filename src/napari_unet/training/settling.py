@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import Preprocessing, TrainConfig
+from napari_unet.config import Preprocessing
 from napari_unet.preprocessing import Array, as_planes, background
 
 LARGEST_NEW = 32.0
@@ -75,38 +74,10 @@ def typical_diameter(annotations: Sequence[NDArray[np.integer[Any]]]) -> float |
     return round(float(np.median(np.sqrt(4 * areas / np.pi))), 1) if areas.size else None
 
 
-def settle(start: Checkpoint, pairs: Sequence[Pair], config: TrainConfig) -> Checkpoint:
-    """Settle how a network is to see the images, so that it will see later ones in the same way.
-
-    Parameters
-    ----------
-    start : Checkpoint
-        Where the training starts. What it was trained at is kept where the images allow it.
-    pairs : sequence of Pair
-        The annotated images.
-    config : TrainConfig
-        Says whether images may be resized.
-
-    Returns
-    -------
-    Checkpoint
-        With zoom and polarity in its preprocessing.
-
-    Raises
-    ------
-    ValueError
-        If an image does not fit the network.
-    """
-    rule = start.card.preprocessing
-    if config.resize:
-        diameter = typical_diameter([np.asarray(pair.labels) for pair in pairs])
-        rule = replace(rule, zoom=training_zoom(rule, diameter, start.card.is_trained))
-    rule = _settle_polarity(rule, pairs)
-    return replace(start, card=replace(start.card, preprocessing=rule))
-
-
-def training_zoom(rule: Preprocessing, diameter: float | None, is_trained: bool) -> float:
-    """Return the factor by which images are resized, so that their objects suit a network.
+def sizes_to_try(
+    rule: Preprocessing, diameter: float | None, is_trained: bool
+) -> tuple[float, ...]:
+    """Return factors by which images may be resized, so that their objects suit a network.
 
     Parameters
     ----------
@@ -116,19 +87,26 @@ def training_zoom(rule: Preprocessing, diameter: float | None, is_trained: bool)
         Typical diameter of the annotated objects, in image pixels.
     is_trained : bool
         Whether the network has learnt anything yet.
+
+    Returns
+    -------
+    tuple of float
+        One that is to be taken; or three: as images were shown to it so far, half-way, and so that
+        objects get the size that it knows.
     """
     if diameter is None:
-        return rule.zoom
+        return (rule.zoom,)
     if not is_trained:
-        return LARGEST_NEW / diameter if diameter > SAME_SIZE * LARGEST_NEW else 1.0
+        return (LARGEST_NEW / diameter if diameter > SAME_SIZE * LARGEST_NEW else 1.0,)
     if rule.diameter is None:
-        return rule.zoom
+        return (rule.zoom,)
     change = rule.diameter / (diameter * rule.zoom)
-    same = 1 / SAME_SIZE <= change <= SAME_SIZE
-    return rule.zoom if same else rule.zoom * change
+    if 1 / SAME_SIZE <= change <= SAME_SIZE:
+        return (rule.zoom,)
+    return (rule.zoom, rule.zoom * change**0.5, rule.zoom * change)
 
 
-def _settle_polarity(rule: Preprocessing, pairs: Sequence[Pair]) -> Preprocessing:
+def settle_polarity(rule: Preprocessing, pairs: Sequence[Pair]) -> Preprocessing:
     """Let chance not decide, image by image, whether bright and dark are exchanged.
 
     Where the background is neither dark nor bright, as in phase contrast, no image is inverted.

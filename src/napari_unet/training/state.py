@@ -268,7 +268,7 @@ class Files:
 
     def restore(
         self, run: Run, config: TrainConfig, data: str
-    ) -> tuple[Checkpoint, list[Judgement]]:
+    ) -> tuple[Checkpoint, list[Judgement], str | None]:
         """Continue where the last save was.
 
         Returns
@@ -277,6 +277,8 @@ class Files:
             So far.
         before : list of Judgement
             What the model that the run started from finds; nothing of a new one.
+        start : str or None
+            What that model is called, if it is known.
 
         Raises
         ------
@@ -309,7 +311,7 @@ class Files:
         # Before the first validation there is no best yet.
         best = Checkpoint.load(self.best if self.best.exists() else self.last)
         named = {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{BEFORE}.")}
-        return best, unpack(named, state["before"])
+        return best, unpack(named, state["before"]), state["start"]
 
     def append(self, run: Run, loss: float, scores: dict[str, float]) -> None:
         """Add a line to the log."""

@@ -18,11 +18,12 @@ from napari_unet.model import UNet
 from napari_unet.patches import Example, hold_out, limited, richest
 from napari_unet.prediction import run_to_end
 from napari_unet.training.comparison import Comparison, Overlay, compare
-from napari_unet.training.fitting import describe_data, prepare_pair, start_from
+from napari_unet.training.fitting import start_from
 from napari_unet.training.loop import follow
+from napari_unet.training.preparing import prepare_pairs
 from napari_unet.training.scoring import Judgement, judge
 from napari_unet.training.session import Session
-from napari_unet.training.settling import Pair, settle
+from napari_unet.training.settling import Pair
 from napari_unet.training.state import Files
 
 PREVIEW_EVERY = 5.0
@@ -252,19 +253,20 @@ def prepare_task(task: Task) -> Steps[Lesson | None]:
     pairs, config = task.pairs, task.config
     yield TuneProgress(Stage.PREPARING)
     if task.resume:
-        # What was settled at the start of the run, not what would be settled now.
         start = Checkpoint.load(Files(task.output).last)
     else:
         channels = {len(pair.channel) for pair in pairs if pair.channel is not None}
-        begin = start_from(task.start, "few-shot", max(channels, default=None), config.seed)
-        start = settle(begin, pairs, config)
-    groups = []
-    for number, pair in enumerate(pairs):
-        groups.append(prepare_pair(pair, number, start, config))
-        if (yield TuneProgress(Stage.PREPARING, share=(number + 1) / len(pairs))):
+        start = start_from(task.start, "few-shot", max(channels, default=None), config.seed)
+    device = choose_device(task.device)
+    steps = prepare_pairs(pairs, start, config, device=device, resume=task.resume)
+    while True:
+        try:
+            share = next(steps)
+        except StopIteration as end:
+            groups, start = end.value
+            break
+        if (yield TuneProgress(Stage.PREPARING, share=share)):
             return None
-    if not task.resume:
-        start = describe_data(start, groups)
     random = np.random.default_rng(config.seed)
     training, held_out = hold_out(groups, config.val_fraction, random)
     return Lesson(start, training, limited(held_out, HELD_OUT_PIXELS), len(pairs))

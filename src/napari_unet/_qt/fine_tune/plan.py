@@ -87,7 +87,8 @@ FIELDS = {
     ),
     "resize": Field(
         "Fit object size",
-        "Resize images whose objects are much larger or smaller than those that the model knows.",
+        "Resize images whose objects are much larger or smaller than those that the model knows, to"
+        " where it finds most of them.",
     ),
     "scale": Field(
         "Vary size",

@@ -80,9 +80,9 @@ class WeightMapWidget(QWidget):
         self.zoom = FloatSpinBox(
             name="zoom",
             label="Resized by",
-            tooltip="Training resizes images so that their objects are as large as the start model"
-            " knows them, and sigma counts in the pixels of these. The map is shown as of an image"
-            " so many times as large; 1: as it is.",
+            tooltip="Training resizes images whose objects are much larger or smaller than those"
+            " that the start model knows, and sigma counts in the pixels of these. The map is shown"
+            " as of an image so many times as large; 1: as it is.",
             value=1.0,
             min=0.05,
             max=20.0,

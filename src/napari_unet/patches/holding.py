@@ -1,0 +1,90 @@
+"""What is held out to judge by, and the part of it that is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from napari_unet.patches.examples import Example, Plane
+
+Shown = TypeVar("Shown", bound=Plane)
+
+
+def hold_out(
+    groups: Sequence[Sequence[Example]], fraction: float, random: np.random.Generator
+) -> tuple[list[Example], list[Example]]:
+    """Part examples into training and validation; objects are held out, always.
+
+    Whole images (a group each) are held out where two or more have objects, since planes of one
+    stack are alike; of a single one it is a block at one side. On a part without objects, a network
+    that finds nothing would be the best of all.
+
+    Returns
+    -------
+    training, validation : list of Example
+    """
+    groups = [g for g in groups if g]
+    rich = [i for i, g in enumerate(groups) if any((e.labels > 0).any() for e in g)]
+    if len(rich) > 1:
+        count = min(max(1, round(fraction * len(groups))), len(rich) - 1)
+        held = set(random.permutation(rich)[:count].tolist())
+        return (
+            [e for i, g in enumerate(groups) if i not in held for e in g],
+            [e for i, g in enumerate(groups) if i in held for e in g],
+        )
+    only = rich[0] if rich else 0
+    pairs = [_split_block(e, fraction) for e in groups[only]]
+    others = [e for i, g in enumerate(groups) if i != only for e in g]
+    return [a for a, _ in pairs] + others, [b for _, b in pairs]
+
+
+def _split_block(example: Example, fraction: float) -> tuple[Example, Example]:
+    """Cut along the longer side where the area of objects is parted as asked."""
+    axis = int(np.argmax(example.weights.shape))
+    objects = example.labels > 0
+    counted = objects if objects.any() else example.weights > 0
+    profile = counted.sum(axis=1 - axis).cumsum()
+    cut = int(np.searchsorted(profile, (1 - fraction) * profile[-1])) + 1
+    cut = min(max(cut, 1), example.weights.shape[axis] - 1)
+    return tuple(  # type: ignore[return-value]
+        example.part(tuple(s if a == axis else slice(None) for a in (0, 1)))  # type: ignore[arg-type]
+        for s in (slice(None, cut), slice(cut, None))
+    )
+
+
+def limited(examples: Sequence[Shown], pixels: int) -> list[Shown]:
+    """Return examples (or planes) of no more than so many pixels together, or about; at least one.
+
+    Of one that is larger alone, the part with most objects is taken.
+    """
+    chosen: list[Shown] = []
+    room = pixels
+    for example in sorted(examples, key=lambda e: e.objects, reverse=True):
+        if example.labels.size <= room:
+            chosen.append(example)
+        elif not chosen:
+            chosen.append(richest(example, int(pixels**0.5)))
+        else:
+            continue
+        room -= chosen[-1].labels.size
+    return chosen
+
+
+def richest(example: Shown, side: int) -> Shown:
+    """Cut out the square, of those on a grid, in which most is annotated as objects."""
+    height, width = (min(side, n) for n in example.labels.shape)
+    inside = example.labels > 0
+    corners = [
+        (y, x)
+        for y in _starts(example.labels.shape[0], height)
+        for x in _starts(example.labels.shape[1], width)
+    ]
+    y, x = max(corners, key=lambda at: inside[at[0] : at[0] + height, at[1] : at[1] + width].sum())
+    return example.part((slice(y, y + height), slice(x, x + width)))
+
+
+def _starts(length: int, part: int) -> list[int]:
+    """Return where parts begin that overlap by half; the last one ends with the whole."""
+    return [*range(0, length - part, max(part // 2, 1)), length - part]

@@ -1,0 +1,75 @@
+"""Windows at random places of annotated images: an endless supply of training patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_unet.augmentation import Batch
+from napari_unet.patches.examples import Example
+from napari_unet.tiling import mirrored
+
+
+def sample_windows(
+    examples: Sequence[Example],
+    size: int,
+    count: int,
+    random: np.random.Generator,
+    probabilities: NDArray[np.float64] | None = None,
+) -> Batch:
+    """Cut windows at random places of random examples.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        Where to cut.
+    size : int
+        Side of a window in pixels; smaller examples are mirrored.
+    count : int
+        Number of windows.
+    random : numpy.random.Generator
+        Source of the choices.
+    probabilities : array or None
+        Of each example; None: all alike.
+
+    Returns
+    -------
+    Batch
+        Float32 tensors on the CPU.
+    """
+    chosen = random.choice(len(examples), count, p=probabilities)
+    windows = [_window(examples[i], size, random) for i in chosen]
+    return Batch(
+        torch.from_numpy(np.stack([w.image for w in windows])),
+        torch.from_numpy(np.stack([w.target for w in windows])),
+        torch.from_numpy(np.stack([w.weights for w in windows]))[:, None],
+    )
+
+
+def _window(example: Example, size: int, random: np.random.Generator) -> Example:
+    """Cut around a random annotated pixel, so that sparse annotation is seen, too."""
+    shape = example.weights.shape
+    middle = [int(random.integers(n)) for n in shape]
+    if not example.weights[tuple(middle)] > 0:
+        annotated = np.flatnonzero(example.weights > 0)
+        if annotated.size:
+            pick = annotated[random.integers(annotated.size)]
+            middle = [int(i) for i in np.unravel_index(pick, shape)]
+    # Two thirds of a window are a patch: where the image is large enough, it stays inside.
+    inset = [min(size // 3, n // 2) for n in shape]
+    middle = [min(max(m, i), n - i) for m, i, n in zip(middle, inset, shape, strict=True)]
+    rows, columns = (
+        mirrored(m - size // 2, m - size // 2 + size, n) for m, n in zip(middle, shape, strict=True)
+    )
+    region = np.ix_(rows, columns)
+    return replace(
+        example,
+        image=example.image[:, region[0], region[1]],
+        target=example.target[:, region[0], region[1]],
+        weights=example.weights[region],
+        labels=example.labels[region],
+    )
