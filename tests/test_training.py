@@ -118,7 +118,7 @@ def test_yields_each_step_and_validates_when_it_should():
     assert [bool(s.validation) for s in steps] == [False, False, True] * 2
     assert steps[-1].fraction == 1
     assert all(math.isfinite(s.loss) for s in steps)
-    assert {"loss", "iou", "ap50"} == set(steps[2].validation)
+    assert {"loss", "iou", "ap50", "ap"} == set(steps[2].validation)
 
 
 def test_same_seed_same_network_and_another_seed_another():
@@ -210,7 +210,7 @@ def test_log_has_a_line_a_validation(tmp_path: Path):
     with Files(output).log.open() as file:
         rows = list(csv.DictReader(file))
     assert [int(r["iteration"]) for r in rows] == [3, 6]
-    assert set(rows[0]) == {"iteration", "seconds", "train_loss", "loss", "iou", "ap50"}
+    assert set(rows[0]) == {"iteration", "seconds", "train_loss", "loss", "iou", "ap50", "ap"}
 
 
 def test_a_new_run_begins_a_new_log_and_leaves_tables_of_that_name(tmp_path: Path):

@@ -173,7 +173,7 @@ def at_home(monkeypatch: pytest.MonkeyPatch, *widths: int) -> None:
         yield 0.0
         found = [e.labels if e.labels.shape[1] in widths else 0 * e.labels for e in examples]
         return [
-            Judgement(0.0, 1.0, match(one, e.labels, 0.5), np.zeros(0, bool), one)
+            Judgement(0.0, 1.0, match(one, e.labels, 0.5), np.zeros(0, bool), one, 1.0)
             for one, e in zip(found, examples, strict=True)
         ]
 
@@ -311,7 +311,7 @@ def judged(found: list[bool], invented: int = 0, iou: float = 0.5) -> Judgement:
     hits = np.array(found)
     tp = int(hits.sum())
     matching = Matching(0.5, tp, invented, hits.size - tp)
-    return Judgement(0.0, iou, matching, hits, np.zeros((4, 4), np.int32))
+    return Judgement(0.0, iou, matching, hits, np.zeros((4, 4), np.int32), 0.0)
 
 
 @pytest.fixture

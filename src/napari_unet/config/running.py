@@ -215,7 +215,7 @@ class TrainProgress:
     seconds : float
         Time spent on the run, that before a resume included.
     validation : dict of str to float
-        Scores on the held-out part ("loss", "iou", "ap50"), empty except after a validation.
+        Scores on the held-out part ("loss", "iou", "ap50", "ap"), empty except after a validation.
     best : bool
         True if this validation is the best so far (the checkpoint on disk is then this one).
     message : str

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_unet.library.cards import Card
 
-_NAMES = {"ap50": "AP@0.5", "iou": "IoU", "loss": "loss"}
+_NAMES = {"ap50": "AP@0.5", "ap": "AP@0.1:0.9", "iou": "IoU", "loss": "loss"}
 
 
 def summary(card: Card) -> list[tuple[str, str]]:
