@@ -20,6 +20,7 @@ from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.library import read_card
+from napari_unet.metrics import METRICS
 
 
 def picture(seed: int = 0, size: int = 64) -> np.ndarray:
@@ -87,7 +88,7 @@ def test_each_config_field_is_a_flag_or_hidden(config: type, flags: dict[str, tu
         " --minutes 2 --optimizer sgd --val-fraction 0.2 --w0 8 --sigma 4 --patch 128 --batch 2"
         " --seed 3 --device cuda --resume",
         "weightmap labels.tif -o w.tif",
-        "evaluate p t --json",
+        "evaluate p t --json --metrics ap pq dice warping-error --membranes",
         "models nuclei --layers",
         "demo --headless",
     ],
@@ -292,18 +293,98 @@ def test_weightmap(tmp_path: Path):
     assert run("weightmap", tmp_path / "l.tif", "-o", out) == 2
 
 
-def test_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.fixture
+def compared(tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of predicted and true labels of two images, the second without mistakes."""
     truth, found = np.zeros((2, 20, 40), np.uint16)
     truth[2:10, 2:10], truth[2:10, 20:30] = 1, 2
     found[2:10, 2:10] = 5
-    for name, labels in {"truth": truth, "pred": found}.items():
+    for name, images in {"truth": (truth, found), "pred": (found, found)}.items():
         (tmp_path / name).mkdir()
-        tifffile.imwrite(tmp_path / name / "a.tif", labels)
-    assert run("evaluate", tmp_path / "pred", tmp_path / "truth", "--json") == 0
+        for stem, labels in zip("ab", images, strict=True):
+            tifffile.imwrite(tmp_path / name / f"{stem}.tif", labels)
+    return tmp_path / "pred", tmp_path / "truth"
+
+
+def test_evaluate(compared: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    assert run("evaluate", *compared) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["IoU", "AP", "pooled", "AP", "per", "image", "TP", "FP", "FN"]
+    assert lines[1].split() == ["0.50", "0.6667", "0.7500", "2", "0", "1"]
+    assert lines[7].split() == ["dsb2018", "0.7500", "0.7500"]
+    assert lines[-1] == "2 images"
+    prediction, truth = compared
+    assert run("evaluate", prediction / "a.tif", truth / "a.tif", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert result["pooled"]["0.5"] == {"ap": 0.5, "tp": 1, "fp": 0, "fn": 1}
-    assert run("evaluate", tmp_path / "pred" / "a.tif", tmp_path / "truth" / "a.tif") == 0
-    assert "0.5000" in capsys.readouterr().out
+    assert result["pooled"]["dsb2018"] == 0.5
+    assert result["images"] == {"a": result["pooled"]}
+
+
+def test_evaluate_what_is_asked(compared: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
+    asked = ("--metrics", "f1", "matched-iou", "dice", "seg", "dice")
+    assert run("evaluate", *compared, *asked, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    at_half = {"f1": 0.8, "matched-iou": 1, "tp": 2, "fp": 0, "fn": 1}
+    assert result["pooled"]["0.5"] == at_half
+    assert result["per_image"]["0.5"] == pytest.approx({"f1": (2 / 3 + 1) / 2, "matched-iou": 1})
+    assert result["pooled"]["dice"] == pytest.approx(2 * 128 / (128 + 208))
+    assert (result["images"]["a"]["seg"], result["images"]["b"]["seg"]) == (0.5, 1)
+    assert run("evaluate", *compared, *asked) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["IoU", "f1", "matched-iou", "TP", "FP", "FN"]
+    assert [line.split()[0] for line in lines[7:9]] == ["dice", "seg"]
+
+
+@pytest.mark.parametrize("membranes", [False, True])
+def test_evaluate_a_probability_map(
+    membranes: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    cells = np.ones((10, 20), np.uint8)
+    cells[:, 10] = 0
+    scores = np.where(cells > 0, 0.9, 0.1).astype(np.float32)
+    scores[4:6, 10] = 0.65  # a gap of two pixels, up to the threshold 0.6
+    marked = (1 - scores, 1 - cells) if membranes else (scores, cells)
+    for name, image in zip(("p", "t"), marked, strict=True):
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+    errors = ["pixel-error", "rand-error", "warping-error", "warping-error-all"]
+    command = ["evaluate", tmp_path / "p.tif", tmp_path / "t.tif", "--metrics", *errors]
+    command += ["--membranes"] * membranes
+    assert run(*command, "--json") == 0
+    result = json.loads(capsys.readouterr().out)["pooled"]
+    assert result["warping-error"] == {"least": 0, "at 0.5": 2 / 200, "threshold": 0.7}
+    assert result["rand-error"]["at 0.5"] == pytest.approx(
+        1 - 2 * (100**2 + 90**2) / (190**2 + 18_100)
+    )
+    assert result["pixel-error"]["at 0.5"] == pytest.approx(2 / (190 + 192))
+    assert run(*command) == 0
+    out = capsys.readouterr().out
+    assert "warping-error       0.000000        0.7  0.010000         0.000000" in out
+
+
+def test_evaluate_names_what_it_cannot_do(
+    compared: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+):
+    prediction = compared[0]
+    assert run("evaluate", *compared, "--metrics", "auc") == 2
+    assert "'auc': choose ap, precision," in capsys.readouterr().err
+    assert run("evaluate", *compared, "--membranes", "--metrics", "dice", "rand-error") == 2
+    assert "not with dice" in capsys.readouterr().err
+    tifffile.imwrite(prediction / "a.tif", np.full((20, 40), 0.3, np.float32))
+    assert run("evaluate", *compared) == 2
+    assert f"{prediction / 'a.tif'} holds fractions" in capsys.readouterr().err
+    tifffile.imwrite(prediction / "a.tif", np.full((20, 40), 3, np.float32))
+    assert run("evaluate", *compared, "--metrics", "pixel-error") == 2
+    error = capsys.readouterr().err
+    assert f"{prediction / 'a.tif'}: " in error
+    assert "no probabilities" in error
+
+
+def test_help_names_every_metric(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        run("evaluate", "--help")
+    listed = capsys.readouterr().out.replace(",", " ").split()
+    assert set(METRICS) <= set(listed)
 
 
 def test_labels_of_other_shapes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

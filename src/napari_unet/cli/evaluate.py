@@ -4,73 +4,182 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unet.cli.terminal import tell
+from napari_unet.cli.terminal import progress_bar, tell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_unet.metrics import Evaluation
+    from napari_unet.metrics import Measured
+
+DEFAULT = ("ap", "dsb2018")
+METRICS = """\
+metrics of matched objects, at IoU 0.5 to 0.9:
+  ap                 average precision, TP / (TP + FP + FN)
+  precision, recall  TP / (TP + FP), TP / (TP + FN)
+  f1                 their harmonic mean
+  pq                 panoptic quality
+  matched-iou        mean IoU of the matched pairs
+
+metrics of two label images:
+  dsb2018            mean AP at IoU 0.50, 0.55 ... 0.95, as in the 2018 Data Science Bowl
+  iou, dice          of the foregrounds
+  seg                SEG of the Cell Tracking Challenge
+  rand, info         V_Rand and V_Info where the truth is foreground
+
+metrics of the ISBI 2012 challenge, section by section, lower is better: PRED is the probability of
+cell (0 on membranes), in 0 to 1 as floats or 0 to 255 as 8-bit integers, and TRUTH is above 0 in
+cells; the least error over thresholds 0.0, 0.1 ... and the error at 0.5 are given:
+  pixel-error        1 - F-score of the cell pixels
+  rand-error         1 - F-score of the foreground-restricted Rand index
+  warping-error      pixels that split or merge cells when the truth is warped onto PRED
+  warping-error-all  all pixels that keep it from being warped
+
+Pixels of TRUTH below 0 are not annotated and never count.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``napari-unet evaluate`` takes."""
-    parser.add_argument("prediction", type=Path, metavar="PRED", help="labels, or a folder of them")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = METRICS
+    parser.add_argument(
+        "prediction",
+        type=Path,
+        metavar="PRED",
+        help="labels (for the ISBI 2012 metrics a probability map), or a folder of them",
+    )
     parser.add_argument(
         "truth", type=Path, metavar="TRUTH", help="true labels; in a folder, of the same stems"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        default=list(DEFAULT),
+        metavar="NAME",
+        help=f"what to compute, of the names below (default: {' '.join(DEFAULT)})",
+    )
+    parser.add_argument(
+        "--membranes",
+        action="store_true",
+        help="PRED and TRUTH mark the membranes, not the cells (ISBI 2012 metrics only)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, image by image, too")
 
 
 def run(arguments: argparse.Namespace) -> bool:
-    """Print the average precision at IoU 0.5 to 0.9."""
+    """Print the metrics, pooled and as means of images."""
     from napari_unet.images import pair_labels
-    from napari_unet.metrics import average_precision
+    from napari_unet.metrics import MAP_ERRORS, check_names, measure, turn_over
 
+    names = list(dict.fromkeys(arguments.metrics))
+    check_names(names)
+    others = [name for name in names if name not in MAP_ERRORS]
+    if arguments.membranes and others:
+        raise ValueError(
+            f"--membranes goes with the ISBI 2012 metrics alone, not with {', '.join(others)}:"
+            " evaluate those in a run of their own."
+        )
     pairs = pair_labels(arguments.prediction, arguments.truth)
-    evaluation = average_precision(_read(*pair) for pair in pairs)
-    names = [truth.stem for _, truth in pairs]
-    tell(_as_json(evaluation, names) if arguments.json else _as_table(evaluation))
+    images: dict[str, Measured] = {}
+    with progress_bar("image", len(pairs)) as bar:
+        for prediction, truth in pairs:
+            found, wanted = _read(prediction, truth, as_map=len(others) < len(names))
+            try:
+                if arguments.membranes:
+                    found, wanted = turn_over(found, wanted)
+                images[truth.stem] = measure(found, wanted, names)
+            except ValueError as error:
+                raise ValueError(f"{prediction}: {error}") from error
+            bar.update()
+    tell(_as_json(images) if arguments.json else _as_table(list(images.values())))
     return True
 
 
-def _read(prediction: Path, truth: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    from napari_unet.images import read_labels
+def _read(prediction: Path, truth: Path, as_map: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    from napari_unet.images import read_image, read_labels
 
-    found, wanted = read_labels(prediction), read_labels(truth)
+    found = read_image(prediction).data if as_map else read_labels(prediction)
+    wanted = read_labels(truth)
     if found.shape != wanted.shape:
         raise ValueError(
-            f"{prediction} has shape {found.shape} and {truth} {wanted.shape}: labels of one image"
+            f"{prediction} has shape {found.shape} and {truth} {wanted.shape}: both of one image"
             " have one shape."
         )
     return found, wanted
 
 
-def _as_table(evaluation: Evaluation) -> str:
-    lines = [f"{'IoU':>5}{'AP pooled':>11}{'AP per image':>14}{'TP':>8}{'FP':>8}{'FN':>8}"]
-    lines += [
-        f"{m.threshold:>5.2f}{m.ap:>11.4f}{mean:>14.4f}{m.tp:>8}{m.fp:>8}{m.fn:>8}"
-        for m, mean in zip(evaluation.pooled, evaluation.per_image, strict=True)
+def _as_table(images: Sequence[Measured]) -> str:
+    from napari_unet.metrics import mean_values, pool
+
+    pooled, mean = pool(images), mean_values(images)
+    parts = [_objects(pooled, mean), _scores(pooled, mean), _errors(pooled, mean)]
+    end = f"{len(images)} image{'s' * (len(images) != 1)}"
+    return "\n".join([*(line for part in parts for line in part), end])
+
+
+def _objects(pooled: Measured, mean: Mapping[str, Any]) -> list[str]:
+    """Return a line an IoU threshold; AP also as the mean of the images."""
+    if not pooled.matchings:
+        return []
+    values: Mapping[str, Any] = pooled.values()
+    names = list(mean[str(pooled.matchings[0].threshold)])
+    titles = {"ap": f"{'AP pooled':>11}{'AP per image':>14}"}
+    lines = [f"{'IoU':>5}" + "".join(titles.get(name, f"{name:>13}") for name in names)]
+    lines[0] += f"{'TP':>8}{'FP':>8}{'FN':>8}"
+    for m in pooled.matchings:
+        at, at_mean = values[str(m.threshold)], mean[str(m.threshold)]
+        cells = [
+            f"{at[name]:>11.4f}{at_mean[name]:>14.4f}" if name == "ap" else f"{at[name]:>13.4f}"
+            for name in names
+        ]
+        lines.append(f"{m.threshold:>5.2f}{''.join(cells)}{m.tp:>8}{m.fp:>8}{m.fn:>8}")
+    return lines
+
+
+def _scores(pooled: Measured, mean: Mapping[str, Any]) -> list[str]:
+    """Return a line a score of label images."""
+    if not pooled.scores:
+        return []
+    return [
+        f"{'':<8}{'pooled':>8}{'per image':>11}",
+        *(f"{name:<8}{s.value:>8.4f}{mean[name]:>11.4f}" for name, s in pooled.scores.items()),
     ]
-    return "\n".join([*lines, f"{len(evaluation.images)} images"])
 
 
-def _as_json(evaluation: Evaluation, names: Sequence[str]) -> str:
-    thresholds = [str(m.threshold) for m in evaluation.pooled]
+def _errors(pooled: Measured, mean: Mapping[str, Any]) -> list[str]:
+    """Return a line an error of probability maps."""
+    if not pooled.errors:
+        return []
+    return [
+        f"{'':<18}{'least':>10}{'threshold':>11}{'at 0.5':>10}{'least per image':>17}",
+        *(
+            f"{name:<18}{e.least:>10.6f}{e.best_threshold:>11.1f}{e.at(0.5):>10.6f}"
+            f"{mean[name]['least']:>17.6f}"
+            for name, e in pooled.errors.items()
+        ),
+    ]
+
+
+def _as_json(images: Mapping[str, Measured]) -> str:
+    from napari_unet.metrics import mean_values, pool
+
     return json.dumps(
         {
-            "pooled": {
-                t: {"ap": m.ap, "tp": m.tp, "fp": m.fp, "fn": m.fn}
-                for t, m in zip(thresholds, evaluation.pooled, strict=True)
-            },
-            "per_image": dict(zip(thresholds, evaluation.per_image, strict=True)),
-            "images": {
-                name: dict(zip(thresholds, (m.ap for m in row), strict=True))
-                for name, row in zip(names, evaluation.images, strict=True)
-            },
+            "pooled": _told(pool(images.values())),
+            "per_image": mean_values(list(images.values())),
+            "images": {name: _told(image) for name, image in images.items()},
         },
         indent=2,
     )
+
+
+def _told(measured: Measured) -> dict[str, Any]:
+    """Return values with the counts behind them."""
+    told: dict[str, Any] = dict(measured.values())
+    for name, counts in measured.counts().items():
+        told[name] = told[name] | counts
+    return told

@@ -1,0 +1,52 @@
+"""Agreement of the foregrounds, all objects taken as one."""
+
+from __future__ import annotations
+
+from napari_unet.metrics.contingency import LabelImage, check
+from napari_unet.metrics.ratio import Ratio
+
+
+def iou(prediction: LabelImage, truth: LabelImage) -> float:
+    """Return the IoU of the foregrounds, over the annotated pixels.
+
+    Intersection over union (P. Jaccard, 1901): the pixels in both over those in either.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, an array is not of integers, or the prediction has negative labels.
+    """
+    return iou_ratio(prediction, truth).value
+
+
+def dice(prediction: LabelImage, truth: LabelImage) -> float:
+    """Return the Dice coefficient of the foregrounds, over the annotated pixels.
+
+    Twice the pixels in both over the sum of those in each (L. R. Dice, Ecology 26, 1945), which is
+    the F1 of the pixels: 2 IoU / (1 + IoU).
+
+    Raises
+    ------
+    ValueError
+        As :func:`iou`.
+    """
+    return dice_ratio(prediction, truth).value
+
+
+def iou_ratio(prediction: LabelImage, truth: LabelImage) -> Ratio:
+    """Return the pixels in both foregrounds, and in either."""
+    both, found, there = _pixels(prediction, truth)
+    return Ratio(both, found + there - both)
+
+
+def dice_ratio(prediction: LabelImage, truth: LabelImage) -> Ratio:
+    """Return twice the pixels in both foregrounds, and the sum of those in each."""
+    both, found, there = _pixels(prediction, truth)
+    return Ratio(2 * both, found + there)
+
+
+def _pixels(prediction: LabelImage, truth: LabelImage) -> tuple[int, int, int]:
+    """Count the annotated pixels in both foregrounds, in the predicted and in the true one."""
+    check(prediction, truth)
+    found, there = (prediction > 0) & (truth >= 0), truth > 0
+    return int((found & there).sum()), int(found.sum()), int(there.sum())
