@@ -96,9 +96,12 @@ def test_a_batch_with_other_channels_is_refused() -> None:
         ),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("Exception from cpu_memory.cpp:257:\nFailed to allocate 9 bytes of memory\n"),
+        RuntimeError("Exception from allocator.cpp:79:\nbad allocation"),
+        RuntimeError("std::bad_alloc"),
         MemoryError(),
     ],
-    ids=["cuda", "posix", "windows", "cudnn", "numpy"],
+    ids=["cuda", "posix", "windows", "cudnn", "openvino", "c++ windows", "c++ posix", "numpy"],
 )
 def test_each_wording_of_a_lack_of_memory_is_understood(error: Exception) -> None:
     with pytest.raises(OutOfMemory, match="more memory than the CPU has free") as raised:
@@ -195,6 +198,10 @@ def test_the_tile_follows_from_free_memory(
     assert engine.choose_tile(shape) == tile
 
 
+def test_it_says_what_it_runs_on() -> None:
+    assert make_engine().description == f"torch {torch.__version__} on the CPU, float32"
+
+
 def test_free_memory_of_the_cpu_is_what_the_system_says() -> None:
     assert 0 < make_engine().free_memory() <= psutil.virtual_memory().total
 
@@ -213,7 +220,7 @@ def test_bfloat16_is_taken_where_it_is_measured_to_be_faster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seconds = {False: 1.0, True: 0.9}
-    monkeypatch.setattr(engines, "_time", lambda device, bfloat16: seconds[bfloat16])
+    monkeypatch.setattr(engines.devices, "_time", lambda device, bfloat16: seconds[bfloat16])
     measure = engines.prefers_bfloat16.__wrapped__
     assert measure(torch.device("cpu")) is False  # not clearly
     seconds[True] = 0.5
@@ -223,7 +230,7 @@ def test_bfloat16_is_taken_where_it_is_measured_to_be_faster(
 
 def test_bfloat16_changes_scores_only_by_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = make_engine()
-    monkeypatch.setattr(engines, "prefers_bfloat16", lambda device: True)
+    monkeypatch.setattr(engines.torch_engine, "prefers_bfloat16", lambda device: True)
     rounded = TorchEngine(exact.network, CONFIG, TARGET)
     difference = np.abs(rounded(random_batch()) - exact(random_batch())).max()
     assert exact.bfloat16 is False

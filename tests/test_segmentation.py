@@ -197,7 +197,7 @@ def test_bundled_model_labels_in_two_lines():
 
 
 def test_labels_of_the_bundled_model_do_not_depend_on_the_tile(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("napari_unet.engines.prefers_bfloat16", lambda _: False)
+    monkeypatch.setattr("napari_unet.engines.torch_engine.prefers_bfloat16", lambda _: False)
     image = load_sample("tissue")[:301, 30:425]
     expected = napari_unet.segment(image, device="cpu", tile=512)  # all of it
     assert expected.max() > 50
@@ -209,12 +209,15 @@ def test_labels_of_the_bundled_model_do_not_depend_on_the_tile(monkeypatch: pyte
 def test_labels_of_the_bundled_model_hardly_depend_on_the_precision(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ):
+    monkeypatch.setenv("NAPARI_UNET_OPENVINO", "0")  # rounds where the CPU is made for it
     image = np.zeros((200, 200))
     image[tuple(rng.integers(0, 200, (2, 40)))] = 1
     image = gaussian_filter(image, 5) + rng.normal(0, 1e-4, image.shape)
     masks = []
     for rounded in (False, True):
-        monkeypatch.setattr("napari_unet.engines.prefers_bfloat16", lambda _, on=rounded: on)
+        monkeypatch.setattr(
+            "napari_unet.engines.torch_engine.prefers_bfloat16", lambda _, on=rounded: on
+        )
         masks.append(napari_unet.segment(image, device="cpu") > 0)
     assert masks[0].mean() > 0.1
     assert 0 < (masks[0] != masks[1]).mean() <= 1e-3

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import SegmentConfig
-from napari_unet.engines import Engine, TorchEngine, choose_device, free_memory
+from napari_unet.engines import Engine, TorchEngine, choose_device, free_memory, make_engine
 from napari_unet.library import Card
 from napari_unet.prediction import TileScores, predict_scores, run_to_end
 from napari_unet.preprocessing import (
@@ -248,7 +248,7 @@ def load_engine(config: SegmentConfig) -> tuple[TorchEngine, Card]:
     device = choose_device(config.device)
     checkpoint = Checkpoint.load(config.model)
     card = checkpoint.card
-    return TorchEngine(checkpoint.build(), card.network, card.target, device), card
+    return make_engine(checkpoint.build(), card.network, card.target, device), card
 
 
 def segment(

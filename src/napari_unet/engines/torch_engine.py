@@ -1,24 +1,27 @@
-"""Running a network on an array: device, precision, memory."""
+"""Running a network by torch: device, precision, memory."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from functools import cache
 from math import isqrt
-from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_unet.config import Target, UNetConfig
+from napari_unet.engines.devices import (
+    SPOKEN,
+    autocast,
+    exact_convolutions,
+    free_memory,
+    prefers_bfloat16,
+)
+from napari_unet.engines.problems import OutOfMemory, explain
+from napari_unet.engines.protocol import Precision
 
-Precision = Literal["auto", "float32"]
 T = TypeVar("T")
 
 BYTES_PER_CHANNEL = 28
@@ -34,43 +37,7 @@ LARGEST_TILE = 2048
 MEMORY_SHARE = {"cpu": 0.5, "mps": 0.5, "cuda": 0.8}
 """Share of the free memory that a tile may take: on the CPU others live from it too."""
 
-CLEARLY_FASTER = 1.25
-"""Speed-up from which bfloat16 is worth its rounding."""
-
 NO_ROOM = "The GPU's memory is taken: the CPU goes on."
-
-_SPOKEN = {"cuda": "CUDA GPU", "mps": "Apple GPU", "cpu": "CPU"}
-
-
-class OutOfMemory(MemoryError):
-    """The device had not enough memory for this pass; a smaller tile may fit."""
-
-
-class DeviceError(OSError):
-    """The device failed for another reason than memory, as when a GPU was unplugged.
-
-    No RuntimeError, since napari's generator workers swallow those.
-    """
-
-
-class Engine(Protocol):
-    """What prediction asks of whatever runs the network."""
-
-    notice: str
-    """What the user should be told with the next tile; prediction takes it away."""
-
-    @property
-    def config(self) -> UNetConfig:
-        """The network's geometry."""
-
-    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores (B, K, H', W') of images (B, C, H, W); may raise OutOfMemory."""
-
-    def choose_tile(self, shape: tuple[int, ...]) -> int:
-        """Return the written side, in pixels, that suits an image of that height and width."""
-
-    def fall_back(self) -> bool:
-        """Move to a device with more memory; False if there is none."""
 
 
 class TorchEngine:
@@ -184,7 +151,7 @@ class TorchEngine:
     @torch.inference_mode()
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits (B, K, H', W') of images (B, C, H, W) on the device, and no more."""
-        with _exact_convolutions(self.device), autocast(self.device, self.bfloat16):
+        with exact_convolutions(self.device), autocast(self.device, self.bfloat16):
             logits: Tensor = self.network(images)
         return logits
 
@@ -212,6 +179,13 @@ class TorchEngine:
         if isinstance(problem, OutOfMemory) and self.device.type == "cuda":
             torch.cuda.empty_cache()
         raise problem
+
+    @property
+    def description(self) -> str:
+        """What runs the network, on what and in which precision, for messages."""
+        there = SPOKEN.get(self.device.type, self.device.type)
+        precision = "bfloat16" if self.bfloat16 else "float32"
+        return f"torch {torch.__version__} on the {there}, {precision}"
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -245,122 +219,3 @@ class TorchEngine:
         fits = isqrt(int(budget / self.bytes_per_pixel)) - self.config.input_size(0)
         wanted = -(-min(LARGEST_TILE, max(shape)) // step)
         return max(min(wanted, fits // step), 1) * step
-
-
-def used_memory(device: torch.device) -> int:
-    """Return the bytes that torch has taken on a GPU, or that this process has in memory."""
-    if device.type == "cuda":
-        return int(torch.cuda.memory_reserved(device))
-    return int(psutil.Process().memory_info().rss)
-
-
-def free_memory() -> int:
-    """Return the bytes of the CPU's memory that can still be had."""
-    return min([int(psutil.virtual_memory().available), *container_memory()])
-
-
-def container_memory(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Return the bytes left to this container or cluster job, if it has a limit (Linux)."""
-    try:
-        limit, used = ((root / f"memory.{name}").read_text() for name in ("max", "current"))
-        return [max(int(limit) - int(used), 0)]
-    except (OSError, ValueError):  # no such system; or "max", which is no limit
-        return []
-
-
-def available_devices() -> list[str]:
-    """Return the devices of this machine that this build of torch can use, the fastest first."""
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    return [name for name, there in present.items() if there]
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name.
-
-    Parameters
-    ----------
-    name : {"auto", "cpu", "cuda", "mps"}
-        "auto" takes an NVIDIA or AMD GPU, then Apple's, then the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or this machine or this build of torch has no such device.
-    """
-    present = available_devices()
-    if name == "auto":
-        return torch.device(present[0])
-    if name not in _SPOKEN:
-        raise ValueError(f"Device {name!r} is unknown: use one of auto, {', '.join(_SPOKEN)}.")
-    if name not in present:
-        raise ValueError(
-            f"Device {name!r} is not available: no {_SPOKEN[name]} was found by torch "
-            f"{torch.__version__}; use 'cpu' or 'auto'."
-        )
-    return torch.device(name)
-
-
-@cache
-def prefers_bfloat16(device: torch.device) -> bool:
-    """Say whether 3x3 convolutions are clearly faster in bfloat16 than in float32 there.
-
-    Measured once a process; never on Apple's GPUs, whose autocast differs between versions of
-    torch.
-    """
-    if device.type not in ("cpu", "cuda"):
-        return False
-    try:
-        return _time(device, bfloat16=False) > CLEARLY_FASTER * _time(device, bfloat16=True)
-    except RuntimeError:  # no such kernel
-        return False
-
-
-@torch.inference_mode()
-def _time(device: torch.device, bfloat16: bool, repeats: int = 3) -> float:
-    """Return the least seconds of two 64-channel convolutions over 128x128 pixels."""
-    # Not nn.Conv2d, whose random initial weights would advance the caller's random state.
-    image = torch.zeros(1, 64, 128, 128, device=device).to(memory_format=torch.channels_last)
-    kernel = torch.zeros(64, 64, 3, 3, device=device).to(memory_format=torch.channels_last)
-    seconds = []
-    with _exact_convolutions(device), autocast(device, bfloat16):
-        for _ in range(1 + repeats):  # the first one warms up
-            start = time.perf_counter()
-            # Reading a value waits for the GPU.
-            torch.conv2d(torch.conv2d(image, kernel), kernel)[0, 0, 0, 0].item()
-            seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
-
-
-def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
-    """Compute in bfloat16 where asked; not all devices know autocast, so else it is left alone."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if bfloat16 else nullcontext()
-
-
-def _exact_convolutions(device: torch.device) -> AbstractContextManager[object]:
-    """Keep cuDNN from rounding the factors of float32 convolutions to TF32's 10 bits."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-
-
-def explain(error: RuntimeError | MemoryError, device: torch.device) -> Exception:
-    """Return what to raise instead: out of memory, a failed device, or the error itself."""
-    text, spoken = str(error).lower(), _SPOKEN.get(device.type, device.type)
-    # As worded by CUDA and MPS; torch's CPU allocator on POSIX and on Windows; cuDNN and cuBLAS.
-    signs = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
-    if isinstance(error, MemoryError) or any(sign in text for sign in signs):
-        return OutOfMemory(f"The network needs more memory than the {spoken} has free.")
-    if device.type == "cpu":
-        return error
-    problem = DeviceError(f"The {spoken} failed ({first_line(error)}): use the CPU instead.")
-    problem.__cause__ = error
-    return problem
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says first, for a sentence: torch's messages run on for pages."""
-    return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")

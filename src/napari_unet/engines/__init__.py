@@ -1,0 +1,34 @@
+"""Running a network on an array: by torch, or on the CPU by OpenVINO where that is installed."""
+
+from napari_unet.engines.devices import (
+    autocast,
+    available_devices,
+    choose_device,
+    container_memory,
+    free_memory,
+    prefers_bfloat16,
+    used_memory,
+)
+from napari_unet.engines.openvino_engine import OpenVINOEngine, make_engine
+from napari_unet.engines.problems import DeviceError, OutOfMemory, explain, first_line
+from napari_unet.engines.protocol import Engine, Precision
+from napari_unet.engines.torch_engine import TorchEngine
+
+__all__ = [
+    "DeviceError",
+    "Engine",
+    "OpenVINOEngine",
+    "OutOfMemory",
+    "Precision",
+    "TorchEngine",
+    "autocast",
+    "available_devices",
+    "choose_device",
+    "container_memory",
+    "explain",
+    "first_line",
+    "free_memory",
+    "make_engine",
+    "prefers_bfloat16",
+    "used_memory",
+]

@@ -1,0 +1,117 @@
+"""Where a network can run: devices, how much memory they have free, what suits them."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+
+import psutil
+import torch
+
+CLEARLY_FASTER = 1.25
+"""Speed-up from which bfloat16 is worth its rounding."""
+
+SPOKEN = {"cuda": "CUDA GPU", "mps": "Apple GPU", "cpu": "CPU"}
+"""What devices are called in sentences."""
+
+
+def available_devices() -> list[str]:
+    """Return the devices of this machine that this build of torch can use, the fastest first."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    return [name for name, there in present.items() if there]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Parameters
+    ----------
+    name : {"auto", "cpu", "cuda", "mps"}
+        "auto" takes an NVIDIA or AMD GPU, then Apple's, then the CPU.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or this machine or this build of torch has no such device.
+    """
+    present = available_devices()
+    if name == "auto":
+        return torch.device(present[0])
+    if name not in SPOKEN:
+        raise ValueError(f"Device {name!r} is unknown: use one of auto, {', '.join(SPOKEN)}.")
+    if name not in present:
+        raise ValueError(
+            f"Device {name!r} is not available: no {SPOKEN[name]} was found by torch "
+            f"{torch.__version__}; use 'cpu' or 'auto'."
+        )
+    return torch.device(name)
+
+
+def used_memory(device: torch.device) -> int:
+    """Return the bytes that torch has taken on a GPU, or that this process has in memory."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_reserved(device))
+    return int(psutil.Process().memory_info().rss)
+
+
+def free_memory() -> int:
+    """Return the bytes of the CPU's memory that can still be had."""
+    return min([int(psutil.virtual_memory().available), *container_memory()])
+
+
+def container_memory(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Return the bytes left to this container or cluster job, if it has a limit (Linux)."""
+    try:
+        limit, used = ((root / f"memory.{name}").read_text() for name in ("max", "current"))
+        return [max(int(limit) - int(used), 0)]
+    except (OSError, ValueError):  # no such system; or "max", which is no limit
+        return []
+
+
+@cache
+def prefers_bfloat16(device: torch.device) -> bool:
+    """Say whether 3x3 convolutions are clearly faster in bfloat16 than in float32 there.
+
+    Measured once a process; never on Apple's GPUs, whose autocast differs between versions of
+    torch.
+    """
+    if device.type not in ("cpu", "cuda"):
+        return False
+    try:
+        return _time(device, bfloat16=False) > CLEARLY_FASTER * _time(device, bfloat16=True)
+    except RuntimeError:  # no such kernel
+        return False
+
+
+@torch.inference_mode()
+def _time(device: torch.device, bfloat16: bool, repeats: int = 3) -> float:
+    """Return the least seconds of two 64-channel convolutions over 128x128 pixels."""
+    # Not nn.Conv2d, whose random initial weights would advance the caller's random state.
+    image = torch.zeros(1, 64, 128, 128, device=device).to(memory_format=torch.channels_last)
+    kernel = torch.zeros(64, 64, 3, 3, device=device).to(memory_format=torch.channels_last)
+    seconds = []
+    with exact_convolutions(device), autocast(device, bfloat16):
+        for _ in range(1 + repeats):  # the first one warms up
+            start = time.perf_counter()
+            # Reading a value waits for the GPU.
+            torch.conv2d(torch.conv2d(image, kernel), kernel)[0, 0, 0, 0].item()
+            seconds.append(time.perf_counter() - start)
+    return min(seconds[1:])
+
+
+def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[object]:
+    """Compute in bfloat16 where asked; not all devices know autocast, so else it is left alone."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if bfloat16 else nullcontext()
+
+
+def exact_convolutions(device: torch.device) -> AbstractContextManager[object]:
+    """Keep cuDNN from rounding the factors of float32 convolutions to TF32's 10 bits."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
