@@ -43,13 +43,19 @@ LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_
 VIRTUAL_DISPLAY = {"xvfb": "Xvfb", "xauth": "xauth"}
 SMOKE = {
     # PySide6 6.12 loses references on Python 3.11, which ends in a crash.
-    "pyside6": ["napari[pyside6]", "PySide6<6.12; python_version < '3.12'"],
+    "pyside6": ["napari[pyside6]", "PySide6<6.12; python_version < '3.12'", "openvino>=2025.0"],
     "napari-0.7": ["napari==0.7.*"],
 }
 """Environments beside the main one, and what differs in them."""
 IN_PARALLEL = ["-n", "auto", "--dist", "loadfile"]
 """A process for each core; each file of tests is one process's."""
-SMOKE_TESTS = [f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "click_path", "loop")]
+SMOKE_TESTS = [
+    *(
+        f"tests/_qt/test_{name}.py"
+        for name in ("smoke", "worker", "click_path", "loop", "evaluate")
+    ),
+    "tests/test_engines_openvino.py",
+]
 
 
 def main() -> int:

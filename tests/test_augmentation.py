@@ -57,6 +57,30 @@ def test_image_target_and_weights_are_warped_alike():
     assert (out.weights[inside] > 2.9).all()
 
 
+@pytest.mark.parametrize(("window", "size"), [(48, 32), (49, 32), (48, 33)])
+def test_sharp_patches_hold_the_pixels_of_the_image_and_no_others(window: int, size: int):
+    pixels = torch.arange(window**2, dtype=torch.float32).view(1, 1, window, window)
+    pixels = pixels.repeat(40, 1, 1, 1)
+    augment = Augmentation(sharp=1.0, shift=5, blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0)
+    out = augment(Batch(pixels, torch.ones_like(pixels), 1 + pixels), size, generator())
+    found = out.image.round()
+    torch.testing.assert_close(out.image, found, atol=0.05, rtol=0)
+    torch.testing.assert_close(out.weights, 1 + found, atol=0.05, rtol=0)
+    steps = {tuple(p[0, 0, :2].diff().tolist() + p[0, :2, 0].diff().tolist()) for p in found}
+    assert steps == {(a * x, a * y) for a in (1, -1) for x, y in ((1, window), (window, 1))} | {
+        (a * x, -a * y) for a in (1, -1) for x, y in ((1, window), (window, 1))
+    }
+    assert all(len(p.unique()) == size**2 for p in found)  # each once
+
+
+def test_a_share_of_the_patches_is_sharp():
+    pixels = torch.arange(48.0**2).view(1, 1, 48, 48).repeat(200, 1, 1, 1)
+    augment = Augmentation(sharp=0.5, blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0)
+    out = augment(Batch(pixels, torch.ones_like(pixels), torch.ones_like(pixels)), 20, generator())
+    whole = (out.image - out.image.round()).abs().amax((1, 2, 3)) < 0.05
+    assert 70 < int(whole.sum()) < 130
+
+
 def test_classes_stay_classes_and_ignored_pixels_ignored():
     out = Augmentation()(make_batch(count=8), 40, generator(2))
     assert set(out.target[:, 0].unique().tolist()) == {0.0, 1.0}

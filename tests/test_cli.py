@@ -19,6 +19,7 @@ from napari_unet.cli import _parser, main
 from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
+from napari_unet.images import write_labels
 from napari_unet.library import read_card
 from napari_unet.metrics import METRICS
 
@@ -360,6 +361,23 @@ def test_evaluate_a_probability_map(
     assert run(*command) == 0
     out = capsys.readouterr().out
     assert "warping-error       0.000000        0.7  0.010000         0.000000" in out
+
+
+def test_evaluate_stacks_whose_objects_are_numbered_by_plane(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    truth = np.zeros((2, 20, 20), np.uint8)
+    truth[0, 2:8, 2:8] = truth[1, 10:18, 10:18] = 1
+    for name in ("found.tif", "truth.tif"):
+        write_labels(tmp_path / name, truth)
+    command = ["evaluate", str(tmp_path / "found.tif"), str(tmp_path / "truth.tif"), "--json"]
+    counts = []
+    for options in ([], ["--by-plane"]):
+        assert main([*command, *options]) == 0
+        counts.append(json.loads(capsys.readouterr().out)["pooled"]["0.5"]["tp"])
+    assert counts == [1, 2]
+    assert main([*command, "--by-plane", "--metrics", "pixel-error"]) == 2
+    assert "--by-plane numbers objects" in capsys.readouterr().err
 
 
 def test_evaluate_names_what_it_cannot_do(

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_unet.metrics import DSB_THRESHOLDS, Matching, average_precision, found, iou, match
+from napari_unet.metrics import (
+    DSB_THRESHOLDS,
+    Matching,
+    average_precision,
+    found,
+    iou,
+    match,
+    number_by_plane,
+)
 
 NOTHING = np.zeros((4, 4), np.int32)
 UNEVEN = (0.13, 0.29, 0.47, 0.61, 0.77)  # no IoU of small objects equals one of these
@@ -207,3 +215,13 @@ def test_an_image_without_pixels_has_no_objects():
 def test_no_images_is_an_error():
     with pytest.raises(ValueError, match="at least one pair"):
         average_precision([])
+
+
+def test_numbers_of_planes_are_parted(rng):
+    labels = np.asfortranarray(rng.integers(-1, 4, (2, 3, 4, 5)).astype(np.int8))
+    apart = number_by_plane(labels)
+    np.testing.assert_array_equal(apart <= 0, labels <= 0)
+    np.testing.assert_array_equal(apart[labels <= 0], labels[labels <= 0])
+    planes = apart.reshape(6, -1)
+    numbers = [set(plane[plane > 0]) for plane in planes]
+    assert len(set.union(*numbers)) == sum(map(len, numbers))

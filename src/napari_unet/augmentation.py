@@ -46,6 +46,9 @@ class Augmentation:
         Turn by any angle; mirror.
     scale : float
         Patches are resized by a factor between 1/scale and scale.
+    sharp : float
+        Probability that a patch is only mirrored and turned by right angles, which moves pixels
+        without interpolating: as sharp as what is to be segmented, outlines and all.
     blur : float
         Largest standard deviation, in pixels, of a Gaussian blur.
     noise : float
@@ -62,6 +65,7 @@ class Augmentation:
     rotate: bool = True
     flip: bool = True
     scale: float = 1.25
+    sharp: float = 0.0
     blur: float = 1.5
     noise: float = 0.08
     gain: float = 1.4
@@ -95,16 +99,23 @@ class Augmentation:
         )
         axis = torch.arange(size, device=image.device) - (size - 1) / 2
         grid = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), dim=-1)  # (S, S, 2) x, y
-        matrix = self._matrices(count, image.device, generator)
-        grid = torch.einsum("bij,hwj->bhwi", matrix, grid) + middle  # (B, S, S, 2)
+        sharp = torch.rand(count, generator=generator, device=image.device) < self.sharp
+        matrix = self._matrices(sharp, generator)
         shift = self.shift * _uniform(generator, -1, 1, (count, 1, 1, 2))
-        return grid + shift + self._displacement(count, size, generator)
+        bent = shift + self._displacement(count, size, generator)
+        # An even patch on odd windows would lie between pixels.
+        parity = middle % 1 - (size - 1) / 2 % 1
+        moved = torch.where(sharp[:, None, None, None], shift.round() + parity, bent)
+        return torch.einsum("bij,hwj->bhwi", matrix, grid) + middle + moved  # (B, S, S, 2)
 
-    def _matrices(self, count: int, device: torch.device, generator: torch.Generator) -> Tensor:
+    def _matrices(self, sharp: Tensor, generator: torch.Generator) -> Tensor:
         """Return random rotations, mirrorings and scalings (B, 2, 2)."""
+        count, device = len(sharp), sharp.device
         angle = _uniform(generator, -pi, pi, (count,)) * self.rotate
+        angle = torch.where(sharp, (angle / (pi / 2)).round() * (pi / 2), angle)
         # Enlarging a patch means reading fewer pixels.
         factor = self.scale ** _uniform(generator, -1, 1, (count,))
+        factor = torch.where(sharp, 1, factor)
         sign = torch.ones(count, device=device)
         if self.flip:
             sign = 1 - 2 * torch.randint(0, 2, (count,), generator=generator, device=device)

@@ -67,13 +67,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="PRED and TRUTH mark the membranes, not the cells (ISBI 2012 metrics only)",
     )
+    parser.add_argument(
+        "--by-plane",
+        action="store_true",
+        help="objects of stacks are numbered anew in each plane, as napari-unet segment does",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, image by image, too")
 
 
 def run(arguments: argparse.Namespace) -> bool:
     """Print the metrics, pooled and as means of images."""
     from napari_unet.images import pair_labels
-    from napari_unet.metrics import MAP_ERRORS, check_names, measure, turn_over
+    from napari_unet.metrics import (
+        MAP_ERRORS,
+        check_names,
+        measure,
+        number_by_plane,
+        turn_over,
+    )
 
     names = list(dict.fromkeys(arguments.metrics))
     check_names(names)
@@ -83,6 +94,11 @@ def run(arguments: argparse.Namespace) -> bool:
             f"--membranes goes with the ISBI 2012 metrics alone, not with {', '.join(others)}:"
             " evaluate those in a run of their own."
         )
+    if arguments.by_plane and len(others) < len(names):
+        raise ValueError(
+            "--by-plane numbers objects, of which the ISBI 2012 metrics have none: evaluate those"
+            " in a run of their own."
+        )
     pairs = pair_labels(arguments.prediction, arguments.truth)
     images: dict[str, Measured] = {}
     with progress_bar("image", len(pairs)) as bar:
@@ -91,6 +107,8 @@ def run(arguments: argparse.Namespace) -> bool:
             try:
                 if arguments.membranes:
                     found, wanted = turn_over(found, wanted)
+                if arguments.by_plane:
+                    found, wanted = number_by_plane(found), number_by_plane(wanted)
                 images[truth.stem] = measure(found, wanted, names)
             except ValueError as error:
                 raise ValueError(f"{prediction}: {error}") from error

@@ -21,6 +21,7 @@ FLAGS = {
     "pixel_size": ("UM", "pixel size of the image in micrometres, over the one in the file"),
     "channel": ("N", "channel to use, counted from 0; N,M for a model of two channels"),
     "tile": ("N", "side of the square written at a time, in pixels; by free memory if not given"),
+    "averaged": ("", "average over eight flips and turns: somewhat better, eight times slower"),
     "threshold": ("T", "foreground score from which a pixel belongs to an object"),
     "min_size": (
         "PX",

@@ -38,6 +38,7 @@ FLAGS = {
     "elastic": ("", "deform patches elastically"),
     "invert": ("P", "probability of exchanging bright and dark"),
     "scale": ("F", "largest factor by which patches are resized at random"),
+    "sharp": ("P", "probability that a patch is only mirrored and turned by right angles"),
     "compile": ("", "compile the network first: faster steps after a minute"),
 }
 

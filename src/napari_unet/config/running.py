@@ -31,6 +31,9 @@ class SegmentConfig:
         Channels to use, counted from 0; needed where an image has more than the model takes.
     tile : int or None
         Side of the square written at a time, in network pixels; None: by free memory.
+    averaged : bool
+        Average the scores of the eight flips and quarter turns of the image: somewhat better, eight
+        times slower.
     threshold : float
         Foreground score from which a pixel belongs to an object, in (0, 1).
     min_size : int or None
@@ -48,6 +51,7 @@ class SegmentConfig:
     pixel_size: float | None = None
     channel: tuple[int, ...] | None = None
     tile: int | None = None
+    averaged: bool = False
     threshold: float = 0.4
     min_size: int | None = None
     fill_holes: bool = True
@@ -112,6 +116,9 @@ class TrainConfig:
         Probability of contrast inversion of a patch, in [0, 1].
     scale : float
         Patches are resized by a random factor between 1/scale and scale.
+    sharp : float
+        Probability that a patch is only mirrored and turned by right angles, in [0, 1]: its
+        outlines are then as sharp as those of the image.
     compile : bool
         Compile the network first: steps are about a quarter faster on the CPU after a minute of
         compiling, which needs a C++ compiler.
@@ -135,6 +142,7 @@ class TrainConfig:
     elastic: bool = True
     invert: float = 0.1
     scale: float = 1.25
+    sharp: float = 0.0
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -152,7 +160,9 @@ class TrainConfig:
             0 < self.val_fraction < 1, "val_fraction", self.val_fraction, "use a value in (0, 1)"
         )
         require(0 <= self.average < 1, "average", self.average, "use a value in [0, 1)")
-        require(0 <= self.invert <= 1, "invert", self.invert, "use a probability")
+        for name in ("invert", "sharp"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, name, value, "use a probability")
         require(1 <= self.scale < inf, "scale", self.scale, "use 1 or more")
 
 

@@ -1,5 +1,6 @@
 """Running a network on an array: by torch, or on the CPU by OpenVINO where that is installed."""
 
+from napari_unet.engines.averaged_engine import AveragedEngine
 from napari_unet.engines.devices import (
     autocast,
     available_devices,
@@ -15,6 +16,7 @@ from napari_unet.engines.protocol import Engine, Precision
 from napari_unet.engines.torch_engine import TorchEngine
 
 __all__ = [
+    "AveragedEngine",
     "DeviceError",
     "Engine",
     "OpenVINOEngine",

@@ -14,7 +14,7 @@ the names that ``napari-unet evaluate --metrics`` takes, :data:`METRICS`.
 """
 
 from napari_unet.metrics.comparison import compare_objects
-from napari_unet.metrics.contingency import LabelImage
+from napari_unet.metrics.contingency import LabelImage, number_by_plane
 from napari_unet.metrics.isbi import (
     MAP_THRESHOLDS,
     Errors,
@@ -71,6 +71,7 @@ __all__ = [
     "match_all",
     "mean_values",
     "measure",
+    "number_by_plane",
     "pixel_error",
     "pool",
     "rand_error",

@@ -12,6 +12,19 @@ from scipy.sparse import coo_matrix
 LabelImage = NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
+def number_by_plane(labels: LabelImage) -> NDArray[np.int64]:
+    """Return labels (..., Y, X) of which no number is in two planes.
+
+    For stacks whose objects are numbered anew in each plane, as those of ``napari_unet.segment``:
+    compared as they are, objects of different planes would pass for one.
+    """
+    apart = labels.astype(np.int64, order="C")  # whose planes can be written to
+    step = int(apart.max(initial=0)) + 1
+    for number, plane in enumerate(apart.reshape(-1, *apart.shape[-2:])):
+        plane[plane > 0] += number * step
+    return apart
+
+
 @dataclass(frozen=True)
 class Contingency:
     """Pixels that R predicted and C true labels share, of E pairs that share any.

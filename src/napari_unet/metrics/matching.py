@@ -258,7 +258,10 @@ class Overlap:
     def pairs(self, threshold: float) -> NDArray[np.intp]:
         """Return which pairs are matched, of those that reach the threshold."""
         pairs = np.flatnonzero(self.iou >= threshold)
-        return pairs[self._best(pairs)] if threshold <= 0.5 else pairs
+        row, column = self.row[pairs], self.column[pairs]
+        alone = (np.bincount(row)[row] == 1) & (np.bincount(column)[column] == 1)
+        rivals = pairs[~alone]  # few, and none above 0.5
+        return np.concatenate([pairs[alone], rivals[self._best(rivals)]])
 
     def match(self, threshold: float) -> Matching:
         """Match the pairs that reach the threshold."""

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import SegmentConfig
-from napari_unet.engines import Engine, TorchEngine, choose_device, free_memory, make_engine
+from napari_unet.engines import (
+    AveragedEngine,
+    Engine,
+    TorchEngine,
+    choose_device,
+    free_memory,
+    make_engine,
+)
 from napari_unet.library import Card
 from napari_unet.prediction import TileScores, predict_scores, run_to_end
 from napari_unet.preprocessing import (
@@ -162,6 +169,8 @@ def segment_steps(
     zoom = zoom_factor(card.preprocessing, config.diameter, config.pixel_size)
     chosen, frame = (area or Area()).on(planes, zoom)
     normalise = measure(planes, card.preprocessing)
+    if config.averaged:
+        engine = AveragedEngine(engine)
     labels = np.zeros((*planes.leading, *planes.plane_shape), np.int32)
     result = Segmentation(labels, (), card, (), chosen, frame)
     kept: list[NDArray[np.float32]] = []
@@ -267,7 +276,8 @@ def segment(
         others are walked plane by plane. None: guessed from the shape.
     **options
         Further fields of :class:`napari_unet.config.SegmentConfig`: `diameter`, `pixel_size`,
-        `channel`, `device`, `tile`, `threshold`, `min_size`, `fill_holes`, `remove_border`.
+        `channel`, `device`, `tile`, `averaged`, `threshold`, `min_size`, `fill_holes`,
+        `remove_border`.
 
     Returns
     -------

@@ -351,7 +351,9 @@ def learning_rate(config: TrainConfig, fraction: float) -> float:
 def augmentation(config: TrainConfig) -> Augmentation:
     """Return the augmentation that a config asks for."""
     elastic = Augmentation.elastic if config.elastic else 0.0
-    return Augmentation(elastic=elastic, scale=config.scale, invert=config.invert)
+    return Augmentation(
+        elastic=elastic, scale=config.scale, invert=config.invert, sharp=config.sharp
+    )
 
 
 def _check_examples(training: Sequence[Example], validation: Sequence[Example]) -> None:

@@ -95,6 +95,11 @@ FIELDS = {
         "Patches are resized by a random factor of at most so much, up or down.",
         options={"min": 1.0, "max": 4.0, "step": 0.05},
     ),
+    "sharp": Field(
+        "Leave sharp",
+        "Share of the patches that are only mirrored and turned by right angles, not deformed.",
+        options={"min": 0.0, "max": 1.0, "step": 0.05},
+    ),
     "seed": Field(
         "Seed",
         "Of all that is random: the same seed gives the same network.",

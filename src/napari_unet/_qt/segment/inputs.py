@@ -50,6 +50,11 @@ ADVANCED = {
         empty="automatic",
         options={"min": 0, "max": 8192, "step": 64},
     ),
+    "averaged": Field(
+        "Average 8 views",
+        "Look at the image in all eight flips and quarter turns, and average what the network says:"
+        " somewhat better, eight times slower.",
+    ),
 }
 HIDDEN = {
     "model": "has a chooser of its own",
