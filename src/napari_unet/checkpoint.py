@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from napari_unet.config import Target
+from napari_unet.config import Preprocessing, Target
 from napari_unet.files import make_folder, write_whole
 from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
 from napari_unet.model import UNet
@@ -60,6 +60,10 @@ class Checkpoint:
         copies = {name: w.to(shapes[name].dtype, copy=True) for name, w in self.weights.items()}
         network.load_state_dict(copies, assign=True)
         return network.eval()
+
+    def seeing(self, rule: Preprocessing) -> Checkpoint:
+        """Return it with another rule by which images become the network's input."""
+        return replace(self, card=replace(self.card, preprocessing=rule))
 
     def half(self) -> Checkpoint:
         """Return it with the kernels in half precision, for a file of half the size.

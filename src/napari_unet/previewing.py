@@ -77,7 +77,7 @@ def draw_samples(
     begin = _start(start, channel)
     # The size is not settled by one plane, but told.
     rule = replace(settle_polarity(begin.card.preprocessing, [pair]), zoom=zoom)
-    begin = replace(begin, card=replace(begin.card, preprocessing=rule))
+    begin = begin.seeing(rule)
     examples = prepare_pair(pair, 0, begin, config)
     if not examples:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from napari_unet.config import UNetConfig
 from napari_unet.engines.protocol import Engine
 
 Floats = NDArray[np.float32]
-ORIENTATIONS = 8
-"""Quarter turns of a square, mirrored or not."""
 
 
 class AveragedEngine:
@@ -33,10 +31,12 @@ class AveragedEngine:
 
     def __call__(self, batch: Floats) -> Floats:
         """Return the scores (B, K, H', W') of images (B, C, H, W); may raise OutOfMemory."""
-        total = self._engine(batch)
-        for turn, back in _turns():
-            total = total + back(self._engine(np.ascontiguousarray(turn(batch))))
-        return total / np.float32(ORIENTATIONS)
+        total: Floats = np.zeros(1, np.float32)
+        for step, quarters in product((1, -1), range(4)):  # mirrored or not, and turned
+            turned = np.rot90(batch[..., ::step], quarters, (2, 3))
+            scores = self._engine(np.ascontiguousarray(turned))
+            total = total + np.rot90(scores, -quarters, (2, 3))[..., ::step]
+        return total / np.float32(8)
 
     @property
     def config(self) -> UNetConfig:
@@ -59,18 +59,3 @@ class AveragedEngine:
     def fall_back(self) -> bool:
         """Move to a device with more memory; False if there is none."""
         return self._engine.fall_back()
-
-
-def _turns() -> list[tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]]:
-    """Return the ways to turn images (B, C, H, W) but for none at all, and the ways back."""
-
-    def turning(quarters: int, mirrored: bool) -> Callable[[Floats], Floats]:
-        step = -1 if mirrored else 1
-        return lambda images: np.rot90(images[..., ::step], quarters, (2, 3))
-
-    def turning_back(quarters: int, mirrored: bool) -> Callable[[Floats], Floats]:
-        step = -1 if mirrored else 1
-        return lambda scores: np.rot90(scores, -quarters, (2, 3))[..., ::step]
-
-    ways = [(n, mirrored) for mirrored in (False, True) for n in range(4)][1:]
-    return [(turning(*way), turning_back(*way)) for way in ways]

@@ -185,10 +185,7 @@ def found(prediction: LabelImage, truth: LabelImage, threshold: float = 0.5) -> 
 
     See :func:`match_all` for the parameters and errors; `tp` is how many have one.
     """
-    overlap = Overlap.of(prediction, truth)
-    partner = np.zeros(overlap.true_count, bool)
-    partner[overlap.column[overlap.pairs(threshold)]] = True
-    return partner
+    return Overlap.of(prediction, truth).found(threshold)
 
 
 def average_precision(
@@ -262,6 +259,12 @@ class Overlap:
         alone = (np.bincount(row)[row] == 1) & (np.bincount(column)[column] == 1)
         rivals = pairs[~alone]  # few, and none above 0.5
         return np.concatenate([pairs[alone], rivals[self._best(rivals)]])
+
+    def found(self, threshold: float) -> NDArray[np.bool_]:
+        """Say of each true object whether it has a partner."""
+        partner = np.zeros(self.true_count, bool)
+        partner[self.column[self.pairs(threshold)]] = True
+        return partner
 
     def match(self, threshold: float) -> Matching:
         """Match the pairs that reach the threshold."""

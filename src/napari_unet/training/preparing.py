@@ -142,7 +142,7 @@ def prepare_pairs(
     """
     if not resume:
         rule = settle_polarity(start.card.preprocessing, pairs)
-        start = replace(start, card=replace(start.card, preprocessing=rule))
+        start = start.seeing(rule)
     planes = []
     for number, pair in enumerate(pairs):
         planes.append(_planes(pair, number, start))
@@ -150,7 +150,7 @@ def prepare_pairs(
     if config.resize and not resume:
         zoom = yield from _best_size(start, [p for group in planes for p in group], config, device)
         rule = replace(start.card.preprocessing, zoom=zoom)
-        start = replace(start, card=replace(start.card, preprocessing=rule))
+        start = start.seeing(rule)
     zoom, groups = start.card.preprocessing.zoom, []
     while planes:  # no plane is kept at two sizes for longer than need be
         groups.append([_taught(plane, zoom, start, config) for plane in planes.pop(0)])

@@ -17,7 +17,7 @@ from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
 from napari_unet.instances import label_scores, object_evidence
-from napari_unet.metrics import Matching, found, iou, match_all
+from napari_unet.metrics import Matching, Overlap, iou
 from napari_unet.model import UNet, crop_to
 from napari_unet.patches import Example
 from napari_unet.prediction import predict_scores, run_to_end
@@ -126,12 +126,13 @@ def judgement(scores: NDArray[np.float32], example: Example, target: Target) -> 
     chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
     entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
     labels = label_scores(*object_evidence(scores, target), min_size=0)
-    matchings = match_all(labels, example.labels, IOUS)
+    overlap = Overlap.of(labels, example.labels)
+    matchings = [overlap.match(threshold) for threshold in IOUS]
     return Judgement(
         float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
         iou(labels, example.labels),
         matchings[IOUS.index(0.5)],
-        found(labels, example.labels, 0.5),
+        overlap.found(0.5),
         labels,
         float(np.mean([m.ap for m in matchings])),
     )

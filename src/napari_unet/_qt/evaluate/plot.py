@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import napari
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet._qt.evaluate.report import Report
+from napari_unet._qt.plots import SIDES, follow_theme, make_still
 
 HEIGHT = 140
 """Pixels."""
@@ -59,12 +59,10 @@ class PrecisionPlot(QWidget):
         self._area = area = pyqtgraph.PlotWidget()
         area.setToolTip(TOOLTIP)
         plot = area.getPlotItem()
-        plot.setMenuEnabled(False)
-        plot.hideButtons()
-        plot.setMouseEnabled(False, False)
+        make_still(plot)
         plot.setRange(xRange=(0.5, 0.95), yRange=(0, 1))
         plot.setLabel("left", "AP")
-        for side in ("left", "bottom"):
+        for side in SIDES:
             plot.getAxis(side).enableAutoSIPrefix(False)
         plot.setLabel("bottom", "IoU threshold")
         plot.getAxis("bottom").setTicks([[(t, f"{t:g}") for t in (0.5, 0.6, 0.7, 0.8, 0.9)]])
@@ -78,15 +76,10 @@ class PrecisionPlot(QWidget):
         """Follow the theme, and be gray when disabled."""
         import pyqtgraph
 
-        theme = get_theme(self._viewer.theme)
-        self._area.setBackground(theme.background.as_hex())
+        theme = follow_theme(self._area, [self._area.getPlotItem()], self._viewer.theme)
         colour = COLOUR if self.isEnabled() else theme.secondary.as_hex()
         self._curve.setPen(pyqtgraph.mkPen(colour, width=2))
         self._curve.setSymbolBrush(colour)
-        for side in ("left", "bottom"):
-            axis = self._area.getAxis(side)
-            axis.setPen(theme.current.as_hex())
-            axis.setTextPen(theme.text.as_hex())
 
     def changeEvent(self, event: Any) -> None:
         """Follow the theme, and whether it is enabled."""

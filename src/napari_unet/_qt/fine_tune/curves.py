@@ -6,9 +6,10 @@ from math import isfinite
 from typing import Any
 
 import napari
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_unet._qt.plots import follow_theme, make_still
 
 INTERVAL = 250
 """Milliseconds between two drawings, however fast the training is."""
@@ -130,9 +131,7 @@ class Curves(QWidget):
         area.ci.layout.setVerticalSpacing(2)
         for row in (0, 1):
             plot = area.addPlot(row=row, col=0)
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.setMouseEnabled(False, False)
+            make_still(plot)
             plot.getAxis("left").setWidth(AXIS_WIDTH)
             self._plots.append(plot)
         above, below = self._plots
@@ -152,13 +151,7 @@ class Curves(QWidget):
         self._recolour()
 
     def _recolour(self) -> None:
-        theme = get_theme(self._viewer.theme)
-        self._area.setBackground(theme.background.as_hex())
-        for plot in self._plots:
-            for side in ("left", "bottom"):
-                axis = plot.getAxis(side)
-                axis.setPen(theme.current.as_hex())
-                axis.setTextPen(theme.text.as_hex())
+        follow_theme(self._area, self._plots, self._viewer.theme)
 
     def _show(self) -> None:
         if not self._stale or self._area is None:
