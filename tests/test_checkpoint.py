@@ -321,7 +321,7 @@ def test_rehead_shares_the_kernels_of_gray_among_channels() -> None:
 def test_rehead_keeps_the_outputs_that_are_still_wanted() -> None:
     target = Target(extras=("distance",))
     old = checkpoint(replace(CARD, network=replace(CARD.network, out_channels=3), target=target))
-    wanted = Target(("background", "nucleus", "object"), ("distance",), instances=False)
+    wanted = Target(("background", "nucleus", "object"), ("distance",))
     new = rehead(old, 1, wanted)
     assert new.card.target == wanted
     assert new.card.network.out_channels == 4

@@ -18,7 +18,14 @@ from napari_unet.annotations import Annotation, Mode, Project, Region, write_ann
 from napari_unet.cli import _parser, main
 from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
-from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
+from napari_unet.config import (
+    ARCHITECTURES,
+    Preprocessing,
+    SegmentConfig,
+    Target,
+    TrainConfig,
+    UNetPlusPlusConfig,
+)
 from napari_unet.images import write_labels
 from napari_unet.library import read_card
 from napari_unet.metrics import METRICS
@@ -46,12 +53,11 @@ def run(*arguments: object) -> int:
 
 
 # What a recipe or a model decides, and a person at the terminal does not.
+SHAPE = {"in_channels", "out_channels", "base_channels", "depth", "batch_norm", "dropout"}
 HIDDEN = {
-    UNetConfig: {
-        *("in_channels", "out_channels", "base_channels", "depth"),
-        *("padding", "batch_norm", "dropout"),
-    },
-    Target: {"classes", "extras", "instances"},
+    **{kind: SHAPE | {"padding"} for kind in ARCHITECTURES.values()},
+    UNetPlusPlusConfig: SHAPE | {"deep_supervision"},
+    Target: {"classes", "extras", "instances", "activation"},
     Preprocessing: {
         "channels",
         "low",
@@ -70,7 +76,7 @@ HIDDEN = {
     [
         (SegmentConfig, SEGMENT_FLAGS),
         (TrainConfig, TRAIN_FLAGS),
-        (UNetConfig, {}),
+        *((kind, {}) for kind in ARCHITECTURES.values()),
         (Target, {}),
         (Preprocessing, {}),
     ],
@@ -86,6 +92,7 @@ def test_each_config_field_is_a_flag_or_hidden(config: type, flags: dict[str, tu
         " --tile 256 --threshold 0.4 --min-size 20 --scores --force",
         "segment a.tif --diameter 30 --channel 0,1 --device mps",
         "train images labels -o m.safetensors --from nuclei --recipe paper --iterations 5"
+        " --architecture unet++"
         " --minutes 2 --optimizer sgd --val-fraction 0.2 --w0 8 --sigma 4 --patch 128 --batch 2"
         " --seed 3 --device cuda --resume",
         "weightmap labels.tif -o w.tif",
@@ -453,6 +460,25 @@ def test_train_then_segment_with_it(annotated: tuple[Path, Path], tmp_path: Path
     assert "scores" not in provenance  # those of another network
     assert run("segment", annotated[0], "--model", model, "-o", tmp_path / "out") == 0
     assert run("train", *annotated, "-o", model, *SHORT) == 2  # it exists
+
+
+@pytest.mark.parametrize("name", ["unet++", "fcn"])
+def test_architectures_from_end_to_end(
+    name: str, annotated: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    model = tmp_path / "mine.safetensors"
+    new = ("--recipe", "few-shot", "--architecture", name, "--no-resize")
+    assert run("train", *annotated, "-o", model, *new, *SHORT, "--iterations", 2) == 0
+    assert read_card(model).architecture == name
+    assert run("segment", annotated[0], "--model", model, "-o", tmp_path / "out") == 0
+    capsys.readouterr()
+    assert run("models", model, "--layers") == 0
+    out = capsys.readouterr().out
+    assert f'"architecture": "{name}"' in out
+    assert "convolutional layers" in out
+    again = ("--from", model, "--architecture", "unet")
+    assert run("train", *annotated, "-o", tmp_path / "n.safetensors", *again, *SHORT) == 2
+    assert f"which is '{name}': leave it out" in capsys.readouterr().err
 
 
 def test_train_on_a_project(annotated: tuple[Path, Path], tmp_path: Path, capsys):

@@ -13,24 +13,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_unet.config import (
+    ARCHITECTURES,
     RECIPES,
+    FCNConfig,
+    NetworkConfig,
     Preprocessing,
     SegmentConfig,
     Target,
     TrainConfig,
     TrainProgress,
     UNetConfig,
+    UNetPlusPlusConfig,
 )
 
-networks = st.builds(
-    UNetConfig,
-    in_channels=st.integers(1, 5),
-    out_channels=st.integers(1, 5),
-    base_channels=st.integers(1, 128),
-    depth=st.integers(1, 8),
-    padding=st.sampled_from(["valid", "same"]),
-    batch_norm=st.booleans(),
-    dropout=st.floats(0, 0.99),
+shapes = {
+    "in_channels": st.integers(1, 5),
+    "out_channels": st.integers(1, 5),
+    "base_channels": st.integers(1, 128),
+    "depth": st.integers(1, 8),
+    "batch_norm": st.booleans(),
+    "dropout": st.floats(0, 0.99),
+}
+paddings = st.sampled_from(["valid", "same"])
+networks = st.one_of(
+    st.builds(UNetConfig, **shapes, padding=paddings),
+    st.builds(UNetPlusPlusConfig, **shapes, deep_supervision=st.booleans()),
+    st.builds(FCNConfig, **shapes, padding=paddings),
 )
 rules = st.builds(
     Preprocessing,
@@ -41,9 +49,9 @@ rules = st.builds(
     diameter=st.none() | st.floats(0.1, 1e4),
     pixel_size=st.none() | st.floats(1e-3, 1e3),
 )
-names = st.lists(st.text(max_size=5), min_size=2, max_size=4).map(tuple)
-targets = st.builds(
-    Target, classes=names, extras=st.sampled_from([(), ("distance",)]), instances=st.booleans()
+names = st.lists(st.text(max_size=5), min_size=2, max_size=4, unique=True).map(tuple)
+targets = st.builds(Target, classes=names, extras=st.sampled_from([(), ("distance",)])) | st.builds(
+    Target, classes=names, instances=st.just(False)
 )
 trainings = st.builds(
     TrainConfig,
@@ -54,7 +62,7 @@ trainings = st.builds(
 modest = settings(max_examples=40, deadline=None)
 
 
-def passes(size: int, config: UNetConfig) -> int | None:
+def passes(size: int, config: NetworkConfig) -> int | None:
     """Walk a length through figure 1, layer by layer; None where it does not pass."""
     lost = 4 if config.padding == "valid" else 0  # by two 3x3 convolutions
     for _ in range(config.depth):
@@ -82,6 +90,30 @@ def test_defaults_are_the_paper() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_takes_over_all_it_can_of_anothers_shape(name: str) -> None:
+    kind = ARCHITECTURES[name]
+    paper = kind.like(UNetConfig(3, 4, 5, 6, batch_norm=True, dropout=0.25))
+    assert paper.architecture == name
+    assert (paper.in_channels, paper.out_channels, paper.base_channels, paper.depth) == (3, 4, 5, 6)
+    assert (paper.batch_norm, paper.dropout) == (True, 0.25)
+    assert paper.padding == ("same" if name == "unet++" else "valid")
+    assert UNetConfig.like(paper).padding == paper.padding
+    assert kind.like(paper) == paper
+
+
+def test_a_pruned_network_is_a_smaller_one() -> None:
+    whole = UNetPlusPlusConfig(depth=4)
+    assert whole.pruned(2) == UNetPlusPlusConfig(depth=2, deep_supervision=False)
+    assert whole.pruned(4).pruned(4) == UNetPlusPlusConfig(depth=4, deep_supervision=False)
+    for config, levels, known in ((whole, 5, "at 1, 2, 3, 4"), (whole.pruned(3), 2, "at 3")):
+        with pytest.raises(ValueError, match=f"levels = {levels} is not possible: .* {known}"):
+            config.pruned(levels)
+    for kind in (UNetConfig, FCNConfig):
+        with pytest.raises(ValueError, match=f"of kind {kind.architecture} needs all of it"):
+            kind().pruned(2)
+
+
 def test_572_pixels_become_388() -> None:
     paper = UNetConfig()
     assert (paper.output_size(572), paper.halo, paper.alignment) == (388, 92, 16)
@@ -96,7 +128,7 @@ def test_padded_network_keeps_the_size_and_aligns_its_halo() -> None:
 
 @modest
 @given(networks.filter(lambda c: c.depth <= 6), st.integers(-10, 1200))
-def test_sizes_are_those_of_a_walk_through_the_layers(config: UNetConfig, size: int) -> None:
+def test_sizes_are_those_of_a_walk_through_the_layers(config: NetworkConfig, size: int) -> None:
     expected = passes(size, config) if size > 0 else None
     assert config.is_valid_size(size) == (expected is not None)
     if expected is not None:
@@ -113,7 +145,7 @@ def test_smallest_size_is_the_first_that_passes(depth: int, padding: str) -> Non
 
 @modest
 @given(networks.filter(lambda c: c.depth <= 4), st.integers(-10, 700))
-def test_nearest_valid_sizes_are_the_nearest(config: UNetConfig, size: int) -> None:
+def test_nearest_valid_sizes_are_the_nearest(config: NetworkConfig, size: int) -> None:
     below, above = config.nearest_valid_sizes(size)
     assert above == next(n for n in range(max(size, 1), 2000) if config.is_valid_size(n))
     lower = [n for n in range(1, size + 1) if config.is_valid_size(n)]
@@ -122,7 +154,7 @@ def test_nearest_valid_sizes_are_the_nearest(config: UNetConfig, size: int) -> N
 
 @modest
 @given(networks, st.integers(1, 40))
-def test_input_size_gives_at_least_what_is_to_be_written(config: UNetConfig, steps: int) -> None:
+def test_input_size_gives_at_least_what_is_to_be_written(config: NetworkConfig, steps: int) -> None:
     write = steps * config.alignment
     output = config.output_size(config.input_size(write))
     assert output >= config.output_offset + write
@@ -165,7 +197,7 @@ def test_wrong_size_names_the_nearest_ones(config: UNetConfig, size: int, messag
 
 @modest
 @given(st.one_of(networks, rules, targets, trainings))
-def test_json_round_trip(record: UNetConfig | Preprocessing | Target | TrainConfig) -> None:
+def test_json_round_trip(record: NetworkConfig | Preprocessing | Target | TrainConfig) -> None:
     if isinstance(record, TrainConfig):  # only written, as a note and to compare
         assert TrainConfig(**json.loads(json.dumps(asdict(record)))) == record
     else:
@@ -196,6 +228,8 @@ REFUSED = [
     (UNetConfig, {"dropout": 1.0}),
     (UNetConfig, {"dropout": -0.1}),
     (UNetConfig, {"dropout": nan}),
+    (UNetPlusPlusConfig, {"depth": 0}),
+    (FCNConfig, {"padding": "mirror"}),
     (Target, {"classes": ("background",)}),
     (Target, {"extras": ("border",)}),
     (Preprocessing, {"channels": 0}),
@@ -249,7 +283,8 @@ def test_impossible_value_is_named_with_its_field_and_the_way_out(
 
 
 @pytest.mark.parametrize(
-    "kind", [UNetConfig, Target, Preprocessing, SegmentConfig, TrainConfig, TrainProgress]
+    "kind",
+    [*ARCHITECTURES.values(), Target, Preprocessing, SegmentConfig, TrainConfig, TrainProgress],
 )
 def test_settings_are_frozen(kind: type) -> None:
     record = kind(0, 0.0, 0.0, 0.0, 0.0) if kind is TrainProgress else kind()
@@ -257,9 +292,12 @@ def test_settings_are_frozen(kind: type) -> None:
         setattr(record, fields(kind)[0].name, None)
 
 
-@pytest.mark.parametrize("kind", [UNetConfig, Target, Preprocessing, SegmentConfig, TrainConfig])
+@pytest.mark.parametrize(
+    "kind", [*ARCHITECTURES.values(), Target, Preprocessing, SegmentConfig, TrainConfig]
+)
 def test_every_field_is_described(kind: type) -> None:
-    described = [line.split(" :")[0].split(", ") for line in (kind.__doc__ or "").splitlines()]
+    text = "\n".join(base.__doc__ or "" for base in kind.mro())
+    described = [line.split(" :")[0].split(", ") for line in text.splitlines()]
     listed = {name.strip() for part in described for name in part}
     assert {f.name for f in fields(kind)} <= listed
 
@@ -267,7 +305,7 @@ def test_every_field_is_described(kind: type) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_fits_together(name: str) -> None:
     recipe = RECIPES[name]
-    assert recipe.network.out_channels == recipe.target.channels
+    assert recipe.network.out_channels == len(recipe.target.outputs)
     assert recipe.network.is_valid_size(recipe.training.patch)
 
 

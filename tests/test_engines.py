@@ -78,7 +78,7 @@ def test_the_callers_threads_random_state_and_gradients_are_left_alone() -> None
 
 
 def test_a_target_with_other_channels_is_refused() -> None:
-    with pytest.raises(ValueError, match="names 2 output channels but the network has 3"):
+    with pytest.raises(ValueError, match="names 2 outputs but the network has 3"):
         TorchEngine(UNet(CONFIG), CONFIG, Target())
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import napari_unet
-from napari_unet.config import Target, UNetConfig
+from napari_unet.config import FCNConfig, NetworkConfig, Target, UNetConfig, UNetPlusPlusConfig
 from napari_unet.engines import (
     OpenVINOEngine,
     OutOfMemory,
@@ -22,7 +23,7 @@ from napari_unet.engines import (
     make_engine,
     openvino_engine,
 )
-from napari_unet.model import UNet
+from napari_unet.model import Network, UNet, build
 from napari_unet.prediction import predict_scores, run_to_end
 from napari_unet.samples import load_sample
 
@@ -34,10 +35,10 @@ GRAPH = "napari_unet.engines.openvino_graph"
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="needs OpenVINO")
 
 
-def network(config: UNetConfig = CONFIG) -> UNet:
+def network(config: NetworkConfig = CONFIG) -> Network:
     """Return a network with random statistics, whose logits are of the size of trained ones."""
     torch.manual_seed(0)
-    built = UNet(config).eval()
+    built = build(config).eval()
     for module in built.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -45,8 +46,9 @@ def network(config: UNetConfig = CONFIG) -> UNet:
     size = config.input_size(config.alignment)
     with torch.no_grad():
         largest = float(built(torch.rand(1, config.in_channels, size, size)).abs().max())
-        for parameter in built.output.parameters():
-            parameter *= 3 / max(largest, 3)
+        for layer in built.output_layers:
+            for parameter in built.get_submodule(layer).parameters():
+                parameter *= 3 / max(largest, 3)
     return built
 
 
@@ -54,7 +56,7 @@ def batch(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
-def by_torch(images: np.ndarray, config: UNetConfig = CONFIG) -> np.ndarray:
+def by_torch(images: np.ndarray, config: NetworkConfig = CONFIG) -> np.ndarray:
     return TorchEngine(network(config), config, TARGET, precision="float32")(images)
 
 
@@ -63,7 +65,7 @@ class Compiled:
 
     description = "a stand-in"
 
-    def __init__(self, own: UNet, bfloat16: bool, threads: int) -> None:
+    def __init__(self, own: Network, bfloat16: bool, threads: int) -> None:
         self.own, self.bfloat16, self.threads = own, bfloat16, threads
         self.error: Exception | None = None
         self.released = 0
@@ -180,21 +182,25 @@ def test_a_size_that_does_not_fit_is_the_callers_mistake() -> None:
     assert engine.notice == ""
 
 
-configs = st.builds(
-    UNetConfig,
-    in_channels=st.integers(1, 2),
-    out_channels=st.just(3),
-    base_channels=st.integers(2, 5),
-    depth=st.integers(1, 4),
-    padding=st.sampled_from(["valid", "same"]),
-    batch_norm=st.booleans(),
+shapes = {
+    "in_channels": st.integers(1, 2),
+    "out_channels": st.just(3),
+    "base_channels": st.integers(2, 5),
+    "depth": st.integers(1, 4),
+    "batch_norm": st.booleans(),
+}
+paddings = st.sampled_from(["valid", "same"])
+configs = st.one_of(
+    st.builds(UNetConfig, **shapes, padding=paddings),
+    st.builds(UNetPlusPlusConfig, **shapes, deep_supervision=st.booleans()),
+    st.builds(FCNConfig, **shapes, padding=paddings),
 )
 
 
 @needs_openvino
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(config=configs, steps=st.tuples(st.integers(1, 3), st.integers(1, 3)))
-def test_scores_are_torchs(config: UNetConfig, steps: tuple[int, int]) -> None:
+def test_scores_are_torchs(config: NetworkConfig, steps: tuple[int, int]) -> None:
     engine = OpenVINOEngine(network(config), config, TARGET, precision="float32")
     assert engine.notice == ""
     assert engine.description.startswith("OpenVINO")
@@ -267,14 +273,31 @@ def test_bfloat16_is_not_imitated(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(engine(images), by_torch(images), rtol=0, atol=1e-5)
 
 
-@needs_openvino
-def test_another_kind_of_network_is_torchs() -> None:
-    class Other(UNet):
-        pass
+class Mirrored(UNet):
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return super().logits(x.flip(-1))
 
-    engine = OpenVINOEngine(Other(CONFIG), CONFIG, TARGET)
-    assert "Other is not the U-Net" in engine.notice
+
+def with_a_foreign_layer() -> Network:
+    built = network()
+    built.pool = nn.AvgPool2d(2)
+    return built
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("foreign", "reason"),
+    [
+        (lambda: Mirrored(CONFIG), "a Mirrored is no network of this package"),
+        (with_a_foreign_layer, "the layer AvgPool2d has no translation"),
+        (lambda: nn.Conv2d(1, 3, 3, padding="same"), "a Conv2d is no network of this package"),
+    ],
+)
+def test_what_has_no_translation_is_torchs(foreign: Callable[[], nn.Module], reason: str) -> None:
+    engine = OpenVINOEngine(foreign(), CONFIG, TARGET, precision="float32")
+    assert reason in engine.notice
     assert engine.description.startswith("torch")
+    assert engine(batch(1, 1, 32, 48)).shape == (1, 3, 32, 48)
 
 
 SHORT_OF_MEMORY = """

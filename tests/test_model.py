@@ -1,4 +1,4 @@
-"""The network: figure 1 of the paper to the letter, its options, and the reach of a pixel."""
+"""The U-Net: figure 1 of the paper to the letter, and its options."""
 
 from __future__ import annotations
 
@@ -212,70 +212,3 @@ def test_same_seed_same_network() -> None:
     assert all(
         torch.equal(a, b) for a, b in zip(small().parameters(), small().parameters(), strict=True)
     )
-
-
-def reach(config: UNetConfig, steps: int) -> tuple[int, int, int]:
-    """Return the first and last input rows that the outputs of an aligned block depend on.
-
-    Everything in the network is made positive and pooling an average, so that no dependence
-    hides behind a zero or a smaller neighbour; the block is the second of `steps`.
-    """
-    network = UNet(config).double().eval()
-    network.pool = nn.AvgPool2d(2)  # type: ignore[assignment]
-    for name, parameter in network.named_parameters():
-        parameter.detach().fill_(1.0 if name.endswith("weight") else 0.0)
-    size = config.input_size(steps * config.alignment)
-    x = torch.ones(1, 1, size, size, dtype=torch.float64, requires_grad=True)
-    start = config.output_offset + config.alignment
-    network(x)[0, 0, start : start + config.alignment].sum().backward()
-    assert x.grad is not None
-    rows = x.grad[0, 0].any(dim=1).nonzero().flatten()
-    return int(rows[0]), int(rows[-1]), size
-
-
-@pytest.mark.parametrize(
-    ("depth", "padding", "reached"),
-    [
-        (1, "valid", 8),
-        (2, "valid", 20),
-        (3, "valid", 44),
-        (4, "valid", 92),
-        (1, "same", 8),
-        (2, "same", 22),
-        (3, "same", 46),
-        (4, "same", 94),
-    ],
-)
-def test_aligned_block_depends_on_no_more_than_its_halo(
-    depth: int, padding: str, reached: int
-) -> None:
-    config = UNetConfig(1, 1, 1, depth, padding)  # type: ignore[arg-type]
-    first, last, size = reach(config, steps=3)
-    start, stop = config.alignment, config.alignment + config.input_size(config.alignment)
-    assert start <= first
-    assert last < stop < size
-    assert start + config.halo - first == reached <= config.halo
-
-
-@pytest.mark.parametrize("batch_norm", [False, True])
-@pytest.mark.parametrize(
-    ("depth", "padding"), [(1, "valid"), (2, "same"), (3, "valid"), (3, "same")]
-)
-def test_what_lies_beyond_the_halo_changes_nothing(
-    depth: int, padding: str, batch_norm: bool
-) -> None:
-    network = small(depth=depth, padding=padding, batch_norm=batch_norm, dropout=0.0)
-    config = network.config
-    size = config.input_size(3 * config.alignment)
-    x = torch.randn(1, 1, size, size)
-    start = config.alignment
-    read = slice(start, start + config.input_size(start))
-    block = slice(config.output_offset + start, config.output_offset + 2 * start)
-    changed = 100 * torch.randn_like(x)
-    changed[..., read, read] = x[..., read, read]
-    with torch.inference_mode():
-        whole, other, tile = network(x), network(changed), network(x[..., read, read])
-    assert torch.equal(whole[..., block, block], other[..., block, block])
-    assert not torch.equal(whole, other)
-    crop = slice(config.output_offset, config.output_offset + start)
-    torch.testing.assert_close(tile[..., crop, crop], whole[..., block, block], rtol=0, atol=1e-5)

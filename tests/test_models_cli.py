@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from napari_unet.annotations import Project
+from napari_unet.checkpoint import Checkpoint
 from napari_unet.cli import main
-from napari_unet.library import export, user_folder
+from napari_unet.config import Preprocessing, Target, UNetPlusPlusConfig
+from napari_unet.library import Card, export, user_folder
+from napari_unet.training import untrained
 
 
 @pytest.fixture(autouse=True)
@@ -79,9 +82,25 @@ def test_rename_export_import_delete(mine: Path, tmp_path: Path, capsys: Capture
     assert sorted(path.name for path in mine.parent.iterdir()) == ["b c.safetensors"]
 
 
+def test_prune_makes_a_smaller_model(mine: Path, capsys: Capture) -> None:
+    network = UNetPlusPlusConfig(base_channels=2, depth=3)
+    whole = untrained(Card(network, Target(), Preprocessing()))
+    whole.save(mine.parent / "nested.safetensors")
+    assert run("prune", "nested", 2, "small") == 0
+    assert "nested -> " in capsys.readouterr().out
+    part = Checkpoint.load(mine.parent / "small.safetensors")
+    assert part.card.network == network.pruned(2)
+    part.build()
+    assert run("prune", "nested", 2, "small") == 2
+    assert "a model named 'small' already" in capsys.readouterr().err
+    assert run("prune", "nested", 4, "other") == 2
+    assert "this U-Net++ has outputs at 1, 2, 3." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (("prune", "mine", "2", "new"), "of kind unet needs all of it; leave it whole."),
         (("delete", "nuclei", "--yes"), "nuclei comes with napari-unet and stays as it is"),
         (("rename", "nuclei", "x"), "nuclei comes with napari-unet and stays as it is"),
         (("rename", "mine", "nuclei"), "a model that comes with napari-unet has it"),
@@ -120,7 +139,9 @@ def test_surplus_and_missing_words_show_the_usage(
     assert mine.is_file()
 
 
-@pytest.mark.parametrize("words", [(), ("rename",), ("delete",), ("export",), ("import",)])
+@pytest.mark.parametrize(
+    "words", [(), ("rename",), ("delete",), ("export",), ("import",), ("prune",)]
+)
 def test_each_action_has_help(words: tuple[str, ...], capsys: Capture) -> None:
     assert run(*words, "--help") == 0
     assert "usage: napari-unet models" in capsys.readouterr().out

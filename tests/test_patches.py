@@ -136,12 +136,6 @@ def test_labels_that_are_none_are_refused(annotation: np.ndarray, words: str):
         prepare(annotated()[0], annotation, RULE, TARGET)
 
 
-def test_models_of_several_classes_cannot_be_taught_by_labels_of_objects():
-    target = Target(classes=("background", "leaf", "stem"), instances=False)
-    with pytest.raises(ValueError, match="background, leaf, stem apart"):
-        prepare(*annotated(), RULE, target)
-
-
 def test_of_a_single_image_a_block_is_held_out():
     image, labels = annotated()
     group = prepare(image[:30], labels[:30], RULE, TARGET)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from napari_unet import prediction
-from napari_unet.config import Target, UNetConfig
+from napari_unet.config import FCNConfig, NetworkConfig, Target, UNetConfig, UNetPlusPlusConfig
 from napari_unet.engines import OutOfMemory, TorchEngine
-from napari_unet.model import UNet
+from napari_unet.model import Network, UNet, build
 from napari_unet.prediction import TileScores, predict_scores
 from napari_unet.tiling import round_up
 
@@ -25,7 +25,7 @@ class FakeEngine:
 
     def __init__(self, config: UNetConfig = SAME, limit: int = 10**6, gpu: bool = False) -> None:
         self.config, self.limit, self.gpu = config, limit, gpu
-        self.notice = ""
+        self.notice, self.channels = "", config.out_channels
         self.sizes: list[tuple[int, ...]] = []
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
@@ -63,10 +63,10 @@ def random_image(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
-def random_network(config: UNetConfig, seed: int) -> UNet:
+def random_network(config: NetworkConfig, seed: int) -> Network:
     """Return a network in evaluation mode, its running statistics random too."""
     torch.manual_seed(seed)
-    network = UNet(config).eval()
+    network = build(config).eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_()
@@ -74,8 +74,8 @@ def random_network(config: UNetConfig, seed: int) -> UNet:
     return network
 
 
-def tame(network: UNet, image: np.ndarray) -> None:
-    """Scale the last layer so that logits are of the size of trained ones.
+def tame(network: Network, image: np.ndarray) -> None:
+    """Scale the last layers so that logits are of the size of trained ones.
 
     Those of random weights can be so large that float32's rounding, which depends on the size of a
     pass, is seen in the scores.
@@ -84,11 +84,12 @@ def tame(network: UNet, image: np.ndarray) -> None:
         size = network.config.input_size(round_up(max(image.shape[1:]), network.config.alignment))
         tiled = np.resize(image, (image.shape[0], size, size))
         largest = float(network(torch.tensor(tiled)[None]).abs().max())
-        for parameter in network.output.parameters():
-            parameter *= 3 / max(largest, 3)
+        for layer in network.output_layers:
+            for parameter in network.get_submodule(layer).parameters():
+                parameter *= 3 / max(largest, 3)
 
 
-def predict_whole(network: UNet, image: np.ndarray) -> np.ndarray:
+def predict_whole(network: Network, image: np.ndarray) -> np.ndarray:
     """Mirror the image by the halo, up to a size that fits, pass it once, and crop."""
     config, (_, height, width) = network.config, image.shape
     pads = [(0, 0)]
@@ -103,14 +104,18 @@ def predict_whole(network: UNet, image: np.ndarray) -> np.ndarray:
     return scores[:, first : first + height, first : first + width]
 
 
-configs = st.builds(
-    UNetConfig,
-    in_channels=st.integers(1, 2),
-    out_channels=st.just(3),
-    base_channels=st.integers(2, 4),
-    depth=st.integers(1, 4),
-    padding=st.sampled_from(["valid", "same"]),
-    batch_norm=st.booleans(),
+shapes = {
+    "in_channels": st.integers(1, 2),
+    "out_channels": st.just(3),
+    "base_channels": st.integers(2, 4),
+    "depth": st.integers(1, 4),
+    "batch_norm": st.booleans(),
+}
+paddings = st.sampled_from(["valid", "same"])
+configs = st.one_of(
+    st.builds(UNetConfig, **shapes, padding=paddings),
+    st.builds(UNetPlusPlusConfig, **shapes, deep_supervision=st.booleans()),
+    st.builds(FCNConfig, **shapes, padding=paddings),
 )
 
 
@@ -122,7 +127,7 @@ configs = st.builds(
     seed=st.integers(0, 99),
 )
 def test_stitched_scores_equal_those_of_one_pass(
-    config: UNetConfig, shape: tuple[int, int], tile: int, seed: int
+    config: NetworkConfig, shape: tuple[int, int], tile: int, seed: int
 ) -> None:
     network = random_network(config, seed)
     image = np.random.default_rng(seed).normal(size=(config.in_channels, *shape))

@@ -7,8 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_unet.checkpoint import Checkpoint
-    from napari_unet.config import SegmentConfig, TrainConfig, UNetConfig
-    from napari_unet.model import UNet
+    from napari_unet.config import (
+        FCNConfig,
+        SegmentConfig,
+        TrainConfig,
+        UNetConfig,
+        UNetPlusPlusConfig,
+    )
+    from napari_unet.model import FCN, UNet, UNetPlusPlus
     from napari_unet.segmentation import segment
     from napari_unet.training import fit as train
     from napari_unet.weightmap import weight_map
@@ -16,11 +22,15 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "FCN": ("model", "FCN"),
     "Checkpoint": ("checkpoint", "Checkpoint"),
+    "FCNConfig": ("config", "FCNConfig"),
     "SegmentConfig": ("config", "SegmentConfig"),
     "TrainConfig": ("config", "TrainConfig"),
     "UNet": ("model", "UNet"),
     "UNetConfig": ("config", "UNetConfig"),
+    "UNetPlusPlus": ("model", "UNetPlusPlus"),
+    "UNetPlusPlusConfig": ("config", "UNetPlusPlusConfig"),
     "segment": ("segmentation", "segment"),
     "train": ("training", "fit"),
     "weight_map": ("weightmap", "weight_map"),
@@ -28,11 +38,15 @@ _HOMES = {
 """Public names and where they live; torch is loaded when one that needs it is first used."""
 
 __all__ = [
+    "FCN",
     "Checkpoint",
+    "FCNConfig",
     "SegmentConfig",
     "TrainConfig",
     "UNet",
     "UNetConfig",
+    "UNetPlusPlus",
+    "UNetPlusPlusConfig",
     "__version__",
     "segment",
     "train",

@@ -6,20 +6,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from napari_unet.config import Preprocessing, Target
+from napari_unet.config import NetworkConfig, Preprocessing, Target
 from napari_unet.files import make_folder, write_whole
 from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
-from napari_unet.model import UNet
+from napari_unet.model import Network, build
 
 Tensors = Mapping[str, Tensor]
-FIRST, LAST = "contract.0.0", "output"
-"""Layers that an image enters by, and that the scores come from."""
 NEW_STD = 0.01
 """Of a new output's weights: so small that it says nothing yet, and differs from the next one."""
 
@@ -40,12 +39,12 @@ class Checkpoint:
     weights: Tensors
 
     @classmethod
-    def of(cls, network: UNet, card: Card) -> Checkpoint:
+    def of(cls, network: Network, card: Card) -> Checkpoint:
         """Copy the weights of a network."""
         state = {k: v.detach().cpu().clone().contiguous() for k, v in network.state_dict().items()}
         return cls(replace(card, network=network.config), state)
 
-    def build(self) -> UNet:
+    def build(self) -> Network:
         """Return the network in float32 with a copy of the weights, ready for prediction.
 
         Raises
@@ -53,8 +52,7 @@ class Checkpoint:
         ValueError
             If the weights are not those of the network that the card describes.
         """
-        with torch.device("meta"):  # no random weights are drawn only to be replaced
-            network = UNet(self.card.network)
+        network = _frame(self.card.network)
         shapes = network.state_dict()
         _check_fit(shapes, self.weights)
         copies = {name: w.to(shapes[name].dtype, copy=True) for name, w in self.weights.items()}
@@ -73,6 +71,23 @@ class Checkpoint:
         """
         halves = {k: v.half() if v.ndim > 1 else v for k, v in self.weights.items()}
         return replace(self, weights=halves)
+
+    def pruned(self, levels: int) -> Checkpoint:
+        """Return the part of a network that gives the output at a level, faster than the whole.
+
+        Parameters
+        ----------
+        levels : int
+            What its depth becomes.
+
+        Raises
+        ------
+        ValueError
+            If the network has no output there; a U-Net++ with deep supervision has.
+        """
+        network = self.card.network.pruned(levels)
+        card = replace(self.card, network=network, provenance=_unscored(self.card))
+        return Checkpoint(card, {name: self.weights[name] for name in _frame(network).state_dict()})
 
     def save(self, path: str | Path) -> Path:
         """Write to a temporary file, then rename: `path` is complete or untouched.
@@ -103,6 +118,17 @@ class Checkpoint:
         card = read_card(path)
         weights = read_tensors(path)
         return cls(card, {k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+
+
+def _frame(config: NetworkConfig) -> Network:
+    """Return a network without weights: no random ones are drawn only to be replaced."""
+    with torch.device("meta"):
+        return build(config)
+
+
+def _unscored(card: Card) -> dict[str, Any]:
+    """Return where a network comes from, without the scores that it had before it was changed."""
+    return {k: v for k, v in card.provenance.items() if k not in ("scores", "validation")}
 
 
 def _check_fit(network: Tensors, weights: Tensors) -> None:
@@ -140,15 +166,18 @@ def rehead(checkpoint: Checkpoint, channels: int, target: Target, seed: int = 0)
     card = checkpoint.card
     if (channels, target) == (card.network.in_channels, card.target):
         return checkpoint
-    network = replace(card.network, in_channels=channels, out_channels=target.channels)
+    network = replace(card.network, in_channels=channels, out_channels=len(target.outputs))
     rule = replace(card.preprocessing, channels=channels)
-    known = {k: v for k, v in card.provenance.items() if k not in ("scores", "validation")}
-    weights = dict(checkpoint.weights)
-    kernels = weights[f"{FIRST}.weight"]
-    weights[f"{FIRST}.weight"] = _spread(kernels.float(), channels).to(kernels.dtype)
-    weights |= _renamed(weights, _outputs(card.target), _outputs(target), seed)
+    frame, weights = _frame(network), dict(checkpoint.weights)
+    first = f"{frame.input_layer}.weight"
+    weights[first] = _spread(weights[first].float(), channels).to(weights[first].dtype)
+    random = torch.Generator().manual_seed(seed)
+    for layer in frame.output_layers:
+        weights |= _renamed(weights, layer, card.target.outputs, target.outputs, random)
+    provenance = _unscored(card)
     return Checkpoint(
-        replace(card, network=network, target=target, preprocessing=rule, provenance=known), weights
+        replace(card, network=network, target=target, preprocessing=rule, provenance=provenance),
+        weights,
     )
 
 
@@ -162,22 +191,22 @@ def _spread(kernels: Tensor, channels: int) -> Tensor:
     return torch.cat((kernels, new), 1) * (before / channels)
 
 
-def _outputs(target: Target) -> tuple[str, ...]:
-    return (*target.classes, *target.extras)
-
-
 def _renamed(
-    weights: Tensors, before: tuple[str, ...], after: tuple[str, ...], seed: int
+    weights: Tensors,
+    layer: str,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    random: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Return the last layer's weights for other outputs, those of the same name as they were."""
-    kernels, biases = weights[f"{LAST}.weight"], weights[f"{LAST}.bias"]
+    """Return a last layer's weights for other outputs, those of the same name as they were."""
+    kernels, biases = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
     shape = (len(after), *kernels.shape[1:])
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * NEW_STD
+    noise = torch.randn(shape, generator=random) * NEW_STD
     own, bias = noise.to(kernels.dtype), torch.zeros(len(after), dtype=biases.dtype)
     for row, name in enumerate(after):
         if name in before:
             own[row], bias[row] = kernels[before.index(name)], biases[before.index(name)]
-    return {f"{LAST}.weight": own, f"{LAST}.bias": bias}
+    return {f"{layer}.weight": own, f"{layer}.bias": bias}
 
 
 def write_tensors(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:

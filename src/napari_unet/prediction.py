@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import UNetConfig
+from napari_unet.config import NetworkConfig
 from napari_unet.engines import Engine, OutOfMemory
 from napari_unet.tiling import (
     Readable,
@@ -73,7 +73,7 @@ def run_to_end(steps: Generator[object, Any, T]) -> T:
 class _Plan:
     """The part of an image still to predict, and the tile that memory and patience allow."""
 
-    def __init__(self, region: Region, largest: int, pace: float | None, config: UNetConfig):
+    def __init__(self, region: Region, largest: int, pace: float | None, config: NetworkConfig):
         self._config = config
         self._todo = [region]  # the next one last
         self._pace = pace
@@ -165,7 +165,7 @@ def predict_scores(
     _check_image(image, engine.config)
     region = region or whole(image.shape[1:])
     shape = extent(region)
-    scores = _output((engine.config.out_channels, *shape), out)
+    scores = _output((engine.channels, *shape), out)
     asked = engine.choose_tile(shape) if tile is None else tile
     plan = _Plan(region, asked, pace, engine.config)
     done, written = 0, 0
@@ -217,7 +217,7 @@ def _give_way(
     )
 
 
-def _check_image(image: Readable, config: UNetConfig) -> None:
+def _check_image(image: Readable, config: NetworkConfig) -> None:
     if len(image.shape) != 3 or image.shape[0] != config.in_channels:
         raise ValueError(
             f"An image of shape {tuple(image.shape)} does not fit the network: it takes "

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import RECIPES, Preprocessing, TrainConfig, UNetConfig
+from napari_unet.config import RECIPES, NetworkConfig, Preprocessing, TrainConfig
 from napari_unet.library import Card, find_model, read_card
 from napari_unet.patches import Example, sample_windows
 from napari_unet.preprocessing import Array
@@ -101,7 +101,7 @@ def _start(model: str | None, channel: tuple[int, ...] | None) -> Checkpoint:
 
 
 def _drawn(
-    examples: list[Example], network: UNetConfig, config: TrainConfig, count: int, seed: int
+    examples: list[Example], network: NetworkConfig, config: TrainConfig, count: int, seed: int
 ) -> Samples:
     size = network.nearest_valid_sizes(config.patch)[1]
     random = np.random.default_rng(seed)

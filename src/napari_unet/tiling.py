@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import UNetConfig
+from napari_unet.config import NetworkConfig
 
 Region = tuple[slice, ...]
 
@@ -95,13 +95,13 @@ def outside(part: Region, region: Region) -> Region:
     return tuple(slice(p.start + r.start, p.stop + r.start) for p, r in pairs)
 
 
-def count(region: Region, tile: int, config: UNetConfig) -> int:
+def count(region: Region, tile: int, config: NetworkConfig) -> int:
     """Return how many tiles :func:`split` makes of a part of an image."""
     side, step = _side(tile, config), config.alignment
     return prod(-(-(part.stop - part.start // step * step) // side) for part in region)
 
 
-def split(region: Region, tile: int, config: UNetConfig) -> list[Tile]:
+def split(region: Region, tile: int, config: NetworkConfig) -> list[Tile]:
     """Cut a part of an image into tiles that together write each of its pixels once.
 
     Parameters
@@ -112,7 +112,7 @@ def split(region: Region, tile: int, config: UNetConfig) -> list[Tile]:
     tile : int
         Side of the square to write at a time, in pixels; rounded up to a multiple of
         `config.alignment`. The last tiles of an axis read only what their rest needs.
-    config : UNetConfig
+    config : NetworkConfig
         The network whose geometry to plan by.
 
     Returns
@@ -129,7 +129,7 @@ def split(region: Region, tile: int, config: UNetConfig) -> list[Tile]:
     return [Tile(*zip(*spans, strict=True)) for spans in product(*axes)]
 
 
-def take_first(region: Region, tile: int, config: UNetConfig) -> tuple[Tile, list[Region]]:
+def take_first(region: Region, tile: int, config: NetworkConfig) -> tuple[Tile, list[Region]]:
     """Cut the first tile off a part of an image.
 
     Returns
@@ -147,14 +147,14 @@ def take_first(region: Region, tile: int, config: UNetConfig) -> tuple[Tile, lis
     return first, [rest for rest in (beside, below) if all(p.start < p.stop for p in rest)]
 
 
-def _side(tile: int, config: UNetConfig) -> int:
+def _side(tile: int, config: NetworkConfig) -> int:
     if tile < 1:
         raise ValueError(f"tile = {tile} is not possible: use 1 pixel or more.")
     return round_up(tile, config.alignment)
 
 
 def _split_axis(
-    part: slice, side: int, config: UNetConfig
+    part: slice, side: int, config: NetworkConfig
 ) -> list[tuple[tuple[int, int], slice, slice]]:
     """Return the (read, write, crop) of each tile on one axis."""
     offset = part.start % config.alignment
@@ -166,7 +166,7 @@ def _split_axis(
 
 
 def _span(
-    grid: int, start: int, stop: int, config: UNetConfig
+    grid: int, start: int, stop: int, config: NetworkConfig
 ) -> tuple[tuple[int, int], slice, slice]:
     """Return what a tile from `grid`, a multiple of the alignment, reads to write `start` on."""
     length = config.input_size(round_up(stop - grid, config.alignment))

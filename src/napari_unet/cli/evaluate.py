@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_unet.metrics import Measured
 
 DEFAULT = ("ap", "dsb2018")
+CLASSES = "class-iou"
 METRICS = """\
 metrics of matched objects, at IoU 0.5 to 0.9:
   ap                 average precision, TP / (TP + FP + FN)
@@ -29,6 +30,7 @@ metrics of two label images:
   iou, dice          of the foregrounds
   seg                SEG of the Cell Tracking Challenge
   rand, info         V_Rand and V_Info where the truth is foreground
+  class-iou          IoU of each class and their mean, where labels are classes and not objects
 
 metrics of the ISBI 2012 challenge, section by section, lower is better: PRED is the probability of
 cell (0 on membranes), in 0 to 1 as floats or 0 to 255 as 8-bit integers, and TRUTH is above 0 in
@@ -94,10 +96,10 @@ def run(arguments: argparse.Namespace) -> bool:
             f"--membranes goes with the ISBI 2012 metrics alone, not with {', '.join(others)}:"
             " evaluate those in a run of their own."
         )
-    if arguments.by_plane and len(others) < len(names):
+    if arguments.by_plane and (len(others) < len(names) or CLASSES in names):
         raise ValueError(
-            "--by-plane numbers objects, of which the ISBI 2012 metrics have none: evaluate those"
-            " in a run of their own."
+            f"--by-plane numbers objects, of which the ISBI 2012 metrics and {CLASSES} have none:"
+            " evaluate those in a run of their own."
         )
     pairs = pair_labels(arguments.prediction, arguments.truth)
     images: dict[str, Measured] = {}
@@ -134,7 +136,8 @@ def _as_table(images: Sequence[Measured]) -> str:
     from napari_unet.metrics import mean_values, pool
 
     pooled, mean = pool(images), mean_values(images)
-    parts = [_objects(pooled, mean), _scores(pooled, mean), _errors(pooled, mean)]
+    told = (_objects, _scores, _classes, _errors)
+    parts = [part(pooled, mean) for part in told]
     end = f"{len(images)} image{'s' * (len(images) != 1)}"
     return "\n".join([*(line for part in parts for line in part), end])
 
@@ -165,6 +168,18 @@ def _scores(pooled: Measured, mean: Mapping[str, Any]) -> list[str]:
     return [
         f"{'':<8}{'pooled':>8}{'per image':>11}",
         *(f"{name:<8}{s.value:>8.4f}{mean[name]:>11.4f}" for name, s in pooled.scores.items()),
+    ]
+
+
+def _classes(pooled: Measured, mean: Mapping[str, Any]) -> list[str]:
+    """Return a line a class, and one for their mean."""
+    if not pooled.classes:
+        return []
+    values: Any = pooled.values()[CLASSES]
+    of_images: Mapping[str, float] = mean[CLASSES]
+    return [
+        f"{'class':<8}{'IoU pooled':>12}{'per image':>11}",
+        *(f"{name:<8}{value:>12.4f}{of_images[name]:>11.4f}" for name, value in values.items()),
     ]
 
 

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from napari_unet.cli.terminal import tell, warn
-from napari_unet.config import RECIPES, UNetConfig
+from napari_unet.config import RECIPES, NetworkConfig
 
 SIZE = 572
 """Input of the published network, for which the layers' shapes are listed."""
@@ -21,6 +23,7 @@ USAGE = f"""{PROGRAM} [-h] [list]
        {PROGRAM} delete NAME [--yes]
        {PROGRAM} export NAME PATH [--force]
        {PROGRAM} import PATH [--name NAME]
+       {PROGRAM} prune NAME LEVELS NEW
 each with --project NAME.unet for the models of a project"""
 PROJECT = "the project whose models are meant, instead of your own"
 LAYERS = f"list the layers and their shapes for a {SIZE} input"
@@ -109,6 +112,12 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help="what to call it (default: as the file)")
 
 
+def _add_prune(parser: argparse.ArgumentParser) -> None:
+    _add_name(parser)
+    parser.add_argument("levels", type=int, metavar="LEVELS", help="what its depth becomes")
+    parser.add_argument("new", metavar="NEW", help="the name of the smaller model")
+
+
 def _list(arguments: argparse.Namespace) -> bool:
     """Print a line a model; a broken one is told and the others are listed."""
     from napari_unet.library import list_models, read_card
@@ -188,24 +197,42 @@ def _import(arguments: argparse.Namespace) -> bool:
     return True
 
 
+def _prune(arguments: argparse.Namespace) -> bool:
+    from napari_unet.checkpoint import Checkpoint
+    from napari_unet.library import find_model, import_model
+
+    whole = Checkpoint.load(find_model(arguments.name, arguments.folder))
+    part = whole.pruned(arguments.levels)
+    with TemporaryDirectory() as folder:
+        path = part.save(Path(folder, "part.safetensors"))
+        import_model(path, arguments.new, arguments.folder)
+    tell(f"{arguments.name} -> {find_model(arguments.new, arguments.folder)}")
+    return True
+
+
 def _quoted(name: str) -> str:
     return f'"{name}"' if " " in name else name
 
 
-def _describe(name: str, folder: Path | None) -> UNetConfig:
+def _describe(name: str, folder: Path | None) -> NetworkConfig:
     """Print what is known of a model or a recipe; returns its network."""
     if name in RECIPES:
-        tell(json.dumps(asdict(RECIPES[name]), indent=2, ensure_ascii=False))
-        return RECIPES[name].network
+        recipe = RECIPES[name]
+        _tell_as_json({"architecture": recipe.network.architecture, **asdict(recipe)})
+        return recipe.network
     from napari_unet.library import find_model, read_card
 
     path: Path = find_model(name, folder)
     card = read_card(path)
-    tell(json.dumps({"path": str(path), **asdict(card)}, indent=2, ensure_ascii=False))
+    _tell_as_json({"path": str(path), **card.to_dict()})
     return card.network
 
 
-def _print_layers(network: UNetConfig) -> None:
+def _tell_as_json(values: dict[str, Any]) -> None:
+    tell(json.dumps(values, indent=2, ensure_ascii=False))
+
+
+def _print_layers(network: NetworkConfig) -> None:
     from napari_unet.model import layer_table
 
     size = network.nearest_valid_sizes(SIZE)[1]
@@ -230,4 +257,5 @@ ACTIONS: dict[str, tuple[str, Add, Act]] = {
     "delete": ("delete a model of yours, with what its training left", _add_delete, _delete),
     "export": ("copy a model to a file, for others to import", _add_export, _export),
     "import": ("copy a model from a file into your models", _add_import, _import),
+    "prune": ("keep the upper levels of a U-Net++, a faster model", _add_prune, _prune),
 }

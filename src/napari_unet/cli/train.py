@@ -11,12 +11,13 @@ import numpy as np
 
 from napari_unet.cli.flags import add_fields, given
 from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
-from napari_unet.config import RECIPES, SegmentConfig, TrainConfig, TrainProgress
+from napari_unet.config import ARCHITECTURES, RECIPES, SegmentConfig, TrainConfig, TrainProgress
 
 if TYPE_CHECKING:
     import torch
 
     from napari_unet.checkpoint import Checkpoint
+    from napari_unet.config import Target
     from napari_unet.patches import Example
 
 FLAGS = {
@@ -68,8 +69,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="standard",
         help="network and settings; the defaults below are those of standard",
     )
+    parser.add_argument(
+        "--architecture",
+        choices=tuple(ARCHITECTURES),
+        help="kind of a new network, as wide and deep as the recipe's (default: the recipe's)",
+    )
+    parser.add_argument(
+        "--classes",
+        type=_classes,
+        metavar="N|NAMES",
+        help="labels are classes, not objects: how many, background (0) included, or their names,"
+        " such as background,cytoplasm,nucleus",
+    )
+    parser.add_argument(
+        "--objects",
+        action="store_true",
+        help="with --classes: labels are objects, and STEM.csv beside each label image has the"
+        " columns label and class",
+    )
     add_fields(
-        parser, SegmentConfig, {"channel": ("N", "channel to use, counted from 0; N,M to use two")}
+        parser,
+        SegmentConfig,
+        {"channel": ("N", "channel to use, counted from 0; N,M to use two, 0,1,2 for colours")},
     )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="where to train"
@@ -82,8 +103,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_fields(parser, TrainConfig, FLAGS)
 
 
+def _classes(text: str) -> int | tuple[str, ...]:
+    if text.isdecimal():
+        return int(text)
+    return tuple(name.strip() for name in text.split(","))
+
+
 def run(arguments: argparse.Namespace) -> bool:
     """Train; returns whether a model was written."""
+    target = _target(arguments)
     config = replace(RECIPES[arguments.recipe].training, **given(arguments, TrainConfig))
     pairs = _pairs(arguments.images, arguments.labels)
     from napari_unet import training
@@ -95,7 +123,9 @@ def run(arguments: argparse.Namespace) -> bool:
     files.check(resume=arguments.resume)
     model = files.last if arguments.resume else arguments.start
     channels = len(arguments.channel) if arguments.channel else None
-    start = training.start_from(model, arguments.recipe, channels, config.seed)
+    start = training.start_from(
+        model, arguments.recipe, channels, config.seed, arguments.architecture, target
+    )
     groups, start = _read(pairs, start, config, device, arguments)
     kept, held = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))
     tell(f"{start.card.provenance['data']}; training on {device.type}")
@@ -111,6 +141,15 @@ def run(arguments: argparse.Namespace) -> bool:
         return False
     tell(f"{arguments.output}: done; segment with --model {arguments.output}")
     return True
+
+
+def _target(arguments: argparse.Namespace) -> Target | None:
+    """Return what is to be predicted, if it is said."""
+    if arguments.classes is None:
+        if arguments.objects:
+            raise ValueError("--objects says that objects have classes: name them by --classes.")
+        return None
+    return RECIPES[arguments.recipe].target.telling(arguments.classes, arguments.objects)
 
 
 def _pairs(images: Path, labels: Path | None) -> list[tuple[Path, Path]]:
@@ -141,7 +180,8 @@ def _read(
     from napari_unet.prediction import run_to_end
     from napari_unet.training import prepare_pairs
 
-    read = list(load_pairs(pairs, arguments.channel))
+    names = start.card.target.classes if arguments.objects else None
+    read = list(load_pairs(pairs, arguments.channel, names))
     steps = prepare_pairs(
         read, start, config, device=device, command=arguments.typed, resume=arguments.resume
     )

@@ -4,7 +4,14 @@ Each is written once here and read by the command line (flags), the dock widgets
 the checkpoint (:func:`dataclasses.asdict`). Nothing in this package imports numpy or torch.
 """
 
-from napari_unet.config.network import Preprocessing, Target, UNetConfig
+from napari_unet.config.network import (
+    ARCHITECTURES,
+    FCNConfig,
+    NetworkConfig,
+    UNetConfig,
+    UNetPlusPlusConfig,
+)
+from napari_unet.config.preprocessing import Preprocessing
 from napari_unet.config.running import (
     FINE_TUNE,
     RECIPES,
@@ -13,10 +20,14 @@ from napari_unet.config.running import (
     TrainConfig,
     TrainProgress,
 )
+from napari_unet.config.target import Target
 
 __all__ = [
+    "ARCHITECTURES",
     "FINE_TUNE",
     "RECIPES",
+    "FCNConfig",
+    "NetworkConfig",
     "Preprocessing",
     "Recipe",
     "SegmentConfig",
@@ -24,4 +35,5 @@ __all__ = [
     "TrainConfig",
     "TrainProgress",
     "UNetConfig",
+    "UNetPlusPlusConfig",
 ]

@@ -1,20 +1,22 @@
-"""What a network is: its shape, what it predicts, and what it takes."""
+"""What a network is: its architecture, its shape, and the geometry that follows from them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from typing import ClassVar, Literal, Self, get_args
 
-from napari_unet.config.record import Record, require, require_positive
+from napari_unet.config.record import Record, require
 
 Padding = Literal["valid", "same"]
 
 
 @dataclass(frozen=True)
-class UNetConfig(Record):
-    """Shape of a U-Net. The defaults are the network of Ronneberger et al. (2015), figure 1.
+class NetworkConfig(Record):
+    """Shape of a network with a contracting path: what all architectures have in common.
 
-    All geometry follows from `depth` and `padding`, so tiling needs no network to plan by.
+    An architecture is a subclass of this, a subclass of :class:`napari_unet.model.Network`, and a
+    line in each of the two tables of them. All geometry follows from `depth` and `padding`, so
+    tiling needs no network to plan by.
 
     Parameters
     ----------
@@ -24,8 +26,6 @@ class UNetConfig(Record):
         Feature channels of the first level; each level below has twice as many.
     depth : int
         Number of 2x2 poolings.
-    padding : {"valid", "same"}
-        Unpadded convolutions as in the paper, or zero-padded ones that keep the size.
     batch_norm : bool
         Batch normalisation after each 3x3 convolution. (Normalisation by the statistics of the
         tile at hand, as by group or instance, is not offered: tiles would no longer agree.)
@@ -33,11 +33,14 @@ class UNetConfig(Record):
         Probability of dropping a feature map at the end of the contracting path, in [0, 1).
     """
 
+    architecture: ClassVar[str]
+    """Its name, on the command line and in files."""
+
     in_channels: int = 1
     out_channels: int = 2
     base_channels: int = 64
     depth: int = 4
-    padding: Padding = "valid"
+    _: KW_ONLY
     batch_norm: bool = False
     dropout: float = 0.5
 
@@ -50,6 +53,30 @@ class UNetConfig(Record):
         require(self.padding in paddings, "padding", self.padding, "use 'valid' or 'same'")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "use a value from 0 to below 1")
 
+    @classmethod
+    def like(cls, other: NetworkConfig) -> Self:
+        """Return a network of this architecture that has all it can of another's shape."""
+        names = [f.name for f in fields(cls) if hasattr(other, f.name)]
+        return cls(**{name: getattr(other, name) for name in names})
+
+    def pruned(self, levels: int) -> NetworkConfig:
+        """Return the part of so many levels that has an output of its own, as a smaller network.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output.
+        """
+        raise ValueError(
+            f"levels = {levels} is not possible: the one output of a network of kind"
+            f" {self.architecture} needs all of it; leave it whole."
+        )
+
+    @property
+    def padding(self) -> Padding:
+        """How its 3x3 convolutions are padded, where that is not a matter of choice."""
+        return "same"
+
     @property
     def alignment(self) -> int:
         """Pooling grid in pixels: tiles whose offsets are multiples of it see the same poolings."""
@@ -59,8 +86,10 @@ class UNetConfig(Record):
     def halo(self) -> int:
         """Pixels read before the first written one, on each axis.
 
-        Two 3x3 convolutions a level cost 6 * 2**depth - 4 pixels a side (92 for depth 4). With
-        padded convolutions the halo is rounded to the pooling grid: 6 * 2**depth (96 for depth 4).
+        Two 3x3 convolutions cost 2 pixels of their level a side, 2 * 2**level of the input's. By
+        the longest way, down the contracting path and straight up again, they are 6 * 2**depth - 4
+        (92 for depth 4); what a skip connection brings has come a shorter one. With padded
+        convolutions the halo is rounded to the pooling grid: 6 * 2**depth (96 for depth 4).
         """
         reach = 6 * self.alignment
         return reach - 4 if self.padding == "valid" else reach
@@ -107,91 +136,107 @@ class UNetConfig(Record):
         below = above if above == size else above - self.alignment
         return (below if below >= self.smallest_size else None), above
 
+    @property
+    def peak_channels(self) -> int:
+        """Channels as large as the input that a pass has in memory at a time, at most.
+
+        In base channels, those of a U-Net's last level: the features joined (2) and the skip
+        connection (1), the level below (1/2), what goes into and out of the next layer (2), and
+        some to spare.
+        """
+        return 7 * self.base_channels
+
 
 @dataclass(frozen=True)
-class Target(Record):
-    """What a network's output channels mean.
-
-    The channels are those of `classes`, in order, through a softmax, followed by one sigmoid
-    channel for each name in `extras`.
+class UNetConfig(NetworkConfig):
+    """Shape of a U-Net. The defaults are the network of Ronneberger et al. (2015), figure 1.
 
     Parameters
     ----------
-    classes : tuple of str
-        Class names, background first.
-    extras : tuple of str
-        Further outputs. "distance" is the distance to the object's border, divided by its maximum
-        in that object: 1 in the middle, 0 on the background.
-    instances : bool
-        True if the foreground is made of countable objects, False for areas (semantic classes).
+    padding : {"valid", "same"}
+        Unpadded convolutions as in the paper, or zero-padded ones that keep the size.
+
+    Notes
+    -----
+    The other parameters are those of :class:`NetworkConfig`.
     """
 
-    classes: tuple[str, ...] = ("background", "object")
-    extras: tuple[str, ...] = ()
-    instances: bool = True
+    architecture = "unet"
 
-    def __post_init__(self) -> None:
-        require(len(self.classes) >= 2, "classes", self.classes, "name background and one more")
-        unknown = sorted(set(self.extras) - {"distance"})
-        require(not unknown, "extras", self.extras, "the only extra output known is 'distance'")
+    padding: Padding = "valid"
+
+
+@dataclass(frozen=True)
+class FCNConfig(NetworkConfig):
+    """Shape of a fully convolutional network: the paths of a U-Net, and no skip connections.
+
+    Parameters
+    ----------
+    padding : {"valid", "same"}
+        Unpadded or zero-padded convolutions, as of a U-Net.
+
+    Notes
+    -----
+    The other parameters are those of :class:`NetworkConfig`.
+    """
+
+    architecture = "fcn"
+
+    padding: Padding = "valid"
+
+
+@dataclass(frozen=True)
+class UNetPlusPlusConfig(NetworkConfig):
+    """Shape of a U-Net++. The defaults are the network of Zhou et al. (2018), figure 1.
+
+    Parameters
+    ----------
+    deep_supervision : bool
+        Whether each level of the nest has an output, trained like the last: predictions are then
+        the average of them, or those of a smaller network that the whole is pruned to.
+
+    Notes
+    -----
+    The other parameters are those of :class:`NetworkConfig`.
+
+    Its halo is that of a U-Net of the same depth, in spite of its many more ways. Let r(i, j) be
+    the pixels a side that the convolutions up to node (i, j), the j-th after the contracting path
+    at level i, cost together. On that path r(i, 0) = 2 * (1 + 2 + ... + 2**i) = 4 * 2**i - 2, and
+    after it r(i, j) = 2 * 2**i + max(r(i, j - 1), r(i + 1, j - 1)). By induction on j, r grows with
+    i, so that the node below always counts: r(0, depth) = 2 * (1 + 2 + ... + 2**(depth - 1)) +
+    r(depth, 0) = 6 * 2**depth - 4, by the same way as a U-Net's.
+    """
+
+    architecture = "unet++"
+
+    base_channels: int = 32
+    dropout: float = 0.0
+    deep_supervision: bool = True
 
     @property
-    def channels(self) -> int:
-        """Number of output channels."""
-        return len(self.classes) + len(self.extras)
+    def peak_channels(self) -> int:
+        """Channels as large as the input that a pass has in memory at a time, at most.
 
-
-@dataclass(frozen=True)
-class Preprocessing(Record):
-    """How an image becomes the network's input; stored in the checkpoint, used in both directions.
-
-    Parameters
-    ----------
-    channels : int
-        Channels the network sees. 1: gray, colour images being reduced to it.
-    low, high : float
-        Percentiles of the whole image that become 0 and 1.
-    invert_bright : bool
-        Turn bright-field images (objects darker than their background) into bright on dark.
-    bright_field : float
-        Where, between the low (0) and the high percentile (1), the median of an image begins to be
-        that of a bright background. Of the 615 annotated images of DSB 2018, all 107 colour images
-        and all 16 bright gray ones lie at or above 0.4, and no other does.
-    diameter : float or None
-        Typical object diameter, in network pixels, that the network was trained at.
-    pixel_size : float or None
-        Pixel size of the training data in micrometres, if it had one.
-    zoom : float
-        Network pixels per pixel of the images that it was trained on; `diameter` and `pixel_size`
-        are those of network pixels. Images of which nothing else is known are resized by it.
-    """
-
-    channels: int = 1
-    low: float = 1.0
-    high: float = 99.8
-    invert_bright: bool = True
-    bright_field: float = 0.4
-    diameter: float | None = None
-    pixel_size: float | None = None
-    zoom: float = 1.0
-
-    def __post_init__(self) -> None:
-        require(self.channels >= 1, "channels", self.channels, "use 1 or more")
-        ordered = 0 <= self.low < self.high <= 100
-        require(ordered, "low, high", (self.low, self.high), "use 0 <= low < high <= 100")
-        require(0 < self.bright_field < 1, "bright_field", self.bright_field, "use 0 to 1")
-        require_positive(self, "diameter", "pixel_size", "zoom")
-
-    def expected_diameter(self, pixel_size: float | None = None) -> float | None:
-        """Return the diameter, in image pixels, of the objects that the network looks for.
-
-        Parameters
-        ----------
-        pixel_size : float or None
-            Of the image, in micrometres; it counts where the training data had one, too.
+        Each earlier node of the first level is there once more among the features joined, and
+        those of the second one are there, too: measured, 3 base channels for each.
         """
-        if self.diameter is None:
-            return None
-        if pixel_size is None or self.pixel_size is None:
-            return self.diameter / self.zoom
-        return self.diameter * self.pixel_size / pixel_size
+        return super().peak_channels + 3 * (self.depth - 1) * self.base_channels
+
+    def pruned(self, levels: int) -> UNetPlusPlusConfig:
+        """Return the part that ends in node (0, levels): a smaller U-Net++ with that output alone.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output.
+        """
+        outputs = range(1 if self.deep_supervision else self.depth, self.depth + 1)
+        known = ", ".join(map(str, outputs))
+        require(levels in outputs, "levels", levels, f"this U-Net++ has outputs at {known}")
+        return replace(self, depth=levels, deep_supervision=False)
+
+
+ARCHITECTURES: dict[str, type[NetworkConfig]] = {
+    kind.architecture: kind for kind in (UNetConfig, UNetPlusPlusConfig, FCNConfig)
+}
+"""What kinds of networks there are, by name."""

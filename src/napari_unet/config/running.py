@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal, get_args
 
-from napari_unet.config.network import Target, UNetConfig
+from napari_unet.config.network import NetworkConfig, UNetConfig
 from napari_unet.config.record import require, require_positive
+from napari_unet.config.target import Target
 
 Optimizer = Literal["adamw", "sgd"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -170,7 +171,7 @@ class TrainConfig:
 class Recipe:
     """A network, what it predicts and how it is trained, under one name."""
 
-    network: UNetConfig
+    network: NetworkConfig
     target: Target
     training: TrainConfig
 
@@ -196,6 +197,11 @@ RECIPES: dict[str, Recipe] = {
             invert=0.0,
         ),
     ),
+    "sigmoid": Recipe(
+        UNetConfig(out_channels=1, padding="same"),
+        Target(activation="sigmoid"),
+        TrainConfig(batch=2, patch=512, learning_rate=1e-4, w0=10.0, balance=True),
+    ),
 }
 RECIPES["few-shot"] = replace(
     RECIPES["standard"],
@@ -203,8 +209,9 @@ RECIPES["few-shot"] = replace(
         iterations=600, batch=4, patch=128, validate_every=50, patience=8, average=0.99
     ),
 )
-"""What training starts from: "standard" (small machines), "paper" (2015), or "few-shot" (a few
-annotated crops, minutes: what the window's Fine-tune does)."""
+"""What training starts from: "standard" (small machines), "paper" (2015), "sigmoid" (the padded
+network with one output that many tutorials build), or "few-shot" (a few annotated crops, minutes:
+what the window's Fine-tune does)."""
 
 FINE_TUNE = RECIPES["few-shot"].training
 """What the window starts from."""

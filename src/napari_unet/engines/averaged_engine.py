@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import UNetConfig
+from napari_unet.config import NetworkConfig
 from napari_unet.engines.protocol import Engine
 
 Floats = NDArray[np.float32]
@@ -39,9 +39,14 @@ class AveragedEngine:
         return total / np.float32(8)
 
     @property
-    def config(self) -> UNetConfig:
+    def config(self) -> NetworkConfig:
         """The network's geometry."""
         return self._engine.config
+
+    @property
+    def channels(self) -> int:
+        """Channels of the scores."""
+        return self._engine.channels
 
     @property
     def notice(self) -> str:

@@ -1,4 +1,4 @@
-"""Running a U-Net on the CPU by OpenVINO, where that is installed."""
+"""Running a network on the CPU by OpenVINO, where that is installed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from napari_unet.config import Target, UNetConfig
+from napari_unet.config import NetworkConfig, Target
 from napari_unet.engines.problems import means_memory
 from napari_unet.engines.protocol import Precision
 from napari_unet.engines.torch_engine import TorchEngine
-from napari_unet.model import UNet
+from napari_unet.model import Network
 
 if TYPE_CHECKING:
     from napari_unet.engines.openvino_graph import CompiledNetwork
@@ -26,7 +26,7 @@ SWITCH = "NAPARI_UNET_OPENVINO"
 
 
 class OpenVINOEngine(TorchEngine):
-    """Runs a U-Net on the CPU by OpenVINO, and elsewhere as :class:`TorchEngine` does.
+    """Runs a network on the CPU by OpenVINO, and elsewhere as :class:`TorchEngine` does.
 
     Parameters, scores and errors are those of :class:`TorchEngine`. One compiled network takes all
     sizes; it computes in bfloat16 where torch's would and the CPU can, else in float32, in as many
@@ -97,13 +97,13 @@ class OpenVINOEngine(TorchEngine):
 
 
 def make_engine(
-    network: UNet,
-    config: UNetConfig,
+    network: Network,
+    config: NetworkConfig,
     target: Target,
     device: torch.device | str = "cpu",
     precision: Precision = "auto",
 ) -> TorchEngine:
-    """Return the fastest engine there is for a U-Net; see :class:`TorchEngine` for the parameters.
+    """Return the fastest engine there is for a network; the parameters are :class:`TorchEngine`'s.
 
     Returns
     -------

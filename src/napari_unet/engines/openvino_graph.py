@@ -1,25 +1,26 @@
-"""A U-Net as a graph of OpenVINO's operations; the only module that imports OpenVINO."""
+"""A network as a graph of OpenVINO's operations; the only module that imports OpenVINO."""
 
 from __future__ import annotations
 
-from functools import cache, reduce
+from functools import cache, partial, reduce
 
 import numpy as np
 import openvino
+import torch
 from numpy.typing import NDArray
 from openvino import CompiledModel, Core, Model, Node
 from openvino import opset8 as ops
 from torch import Tensor, nn
 
-from napari_unet.model import UNet
+from napari_unet.model import NETWORKS, CopyAndCrop, Mean, Network, build
 
 
 class CompiledNetwork:
-    """A U-Net for the CPU, in evaluation mode, for inputs of any size that fits.
+    """A network for the CPU, in evaluation mode, for inputs of any size that fits.
 
     Parameters
     ----------
-    network : UNet
+    network : Network
         On the CPU; its weights are copied.
     bfloat16 : bool
         Compute in bfloat16 if the CPU has instructions for it; else in float32.
@@ -29,7 +30,7 @@ class CompiledNetwork:
     Raises
     ------
     TypeError
-        If the network is of another kind.
+        If it is none of ours, or passes through what has no translation.
     """
 
     def __init__(self, network: nn.Module, bfloat16: bool, threads: int) -> None:
@@ -74,56 +75,56 @@ def _core() -> Core:
 
 
 def translate(network: nn.Module) -> Model:
-    """Return a U-Net's forward pass as OpenVINO's graph, of any batch, height and width.
+    """Return a network's forward pass as OpenVINO's graph, of any batch, height and width.
 
-    Written out rather than traced: tracing takes seconds, for each model that is loaded, and torch
-    is giving up the kind of trace that OpenVINO reads.
+    The network's own code runs once, on nodes of the graph instead of tensors, in a twin whose
+    layers add operations to it. That takes hundredths of a second. (OpenVINO's reader of torch's
+    networks takes seconds, for each model that is loaded; torch.fx replaces how modules are called
+    in all threads while it traces, and so in a training that goes on.)
     """
-    if type(network) is not UNet:  # a subclass may do anything
-        raise TypeError(f"a {type(network).__name__} is not the U-Net that was translated for it")
+    # A subclass may do anything.
+    if not isinstance(network, Network) or type(network) not in NETWORKS.values():
+        raise TypeError(f"a {type(network).__name__} is no network of this package")
     config = network.config
+    with torch.device("meta"):
+        twin = build(config)
+    for name, layer in network.named_modules():
+        if not any(layer.children()):
+            twin.get_submodule(name).forward = partial(_translate, layer)
     images = ops.parameter([-1, config.in_channels, -1, -1], np.float32, "images")
-    x, skips = images, []
-    for level, convs in enumerate(network.contract):
-        x = _apply(convs, _pool(x) if level else x)
-        skips.append(x)
-    x = skips.pop()
-    lost = 0  # pixels of a level's side that are lost from its skip connection to its end
-    for expand in network.expand:
-        x, skip = _apply(expand.get_submodule("up"), x), skips.pop()
-        if config.padding == "valid":
-            # At both ends: what the level below lost, which is twice as wide here, and the 4 that
-            # its first two convolutions took.
-            margin = lost + 4
-            skip = ops.slice(skip, [margin] * 2, [-margin] * 2, [1, 1], [2, 3])
-            lost = 2 * margin + 4
-        x = _apply(expand.get_submodule("convs"), ops.concat([skip, x], 1))
-    return Model([_apply(network.output, x)], [images], "U-Net")
+    return Model([twin.logits(images)], [images], config.architecture)
 
 
-def _apply(module: nn.Module, x: Node) -> Node:
-    match module:
-        case nn.Sequential():
-            return reduce(lambda x, layer: _apply(layer, x), module, x)
+def _translate(layer: nn.Module, x: Node, *more: Node) -> Node:
+    """Return what a layer makes of its inputs."""
+    match layer:
         case nn.Conv2d():
-            edge = [size // 2 if module.padding == "same" else 0 for size in module.kernel_size]
-            x = ops.convolution(x, _array(module.weight), [1, 1], edge, edge, [1, 1])
-            return _add_bias(module.bias, x)
+            edge = [size // 2 if layer.padding == "same" else 0 for size in layer.kernel_size]
+            x = ops.convolution(x, _array(layer.weight), [1, 1], edge, edge, [1, 1])
+            return _add_bias(layer.bias, x)
         case nn.ConvTranspose2d():
-            x = ops.convolution_backprop_data(x, _array(module.weight), [2, 2])
-            return _add_bias(module.bias, x)
+            x = ops.convolution_backprop_data(x, _array(layer.weight), [2, 2])
+            return _add_bias(layer.bias, x)
         case nn.BatchNorm2d():
-            state = module.state_dict()
+            state = layer.state_dict()
             names = ("weight", "bias", "running_mean", "running_var")
-            return ops.batch_norm_inference(x, *(_array(state[n]) for n in names), module.eps)
+            return ops.batch_norm_inference(x, *(_array(state[n]) for n in names), layer.eps)
         case nn.ReLU():
             return ops.relu(x)
+        case nn.MaxPool2d():
+            return ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
+        case nn.Dropout2d():
+            return x
+        case CopyAndCrop():
+            return ops.concat([*(_crop(skip, layer.margin) for skip in more), x], 1)
+        case Mean():
+            return ops.divide(reduce(ops.add, more, x), np.float32(1 + len(more)))
         case _:
-            raise TypeError(f"the layer {type(module).__name__} has no translation")
+            raise TypeError(f"the layer {type(layer).__name__} has no translation")
 
 
-def _pool(x: Node) -> Node:
-    return ops.max_pool(x, [2, 2], [1, 1], [0, 0], [0, 0], [2, 2]).output(0)
+def _crop(x: Node, margin: int) -> Node:
+    return ops.slice(x, [margin] * 2, [-margin] * 2, [1, 1], [2, 3]) if margin else x
 
 
 def _add_bias(bias: Tensor | None, x: Node) -> Node:

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import UNetConfig
+from napari_unet.config import NetworkConfig
 
 Precision = Literal["auto", "float32"]
 
@@ -19,8 +19,12 @@ class Engine(Protocol):
     """What the user should be told with the next tile; prediction takes it away."""
 
     @property
-    def config(self) -> UNetConfig:
+    def config(self) -> NetworkConfig:
         """The network's geometry."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of the scores, K."""
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores (B, K, H', W') of images (B, C, H, W); may raise OutOfMemory."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from napari_unet.config import Preprocessing, Target, UNetConfig
+from napari_unet.config import ARCHITECTURES, NetworkConfig, Preprocessing, Target
 
 SUFFIX = ".safetensors"
 KEY = "napari_unet"
@@ -24,23 +24,25 @@ class Card:
 
     Parameters
     ----------
-    network : UNetConfig
-        Its shape.
+    network : NetworkConfig
+        Its architecture and shape.
     target : Target
         What its outputs mean.
     preprocessing : Preprocessing
         How images are made to fit, with the object diameter it was trained at.
     provenance : dict
         Where it comes from: "data", "licence", "command", "versions", "date", "scores", ...
-    architecture : str
-        Which class of network `network` configures.
     """
 
-    network: UNetConfig
+    network: NetworkConfig
     target: Target
     preprocessing: Preprocessing
     provenance: dict[str, Any] = field(default_factory=dict)
-    architecture: str = "unet"
+
+    @property
+    def architecture(self) -> str:
+        """Name of the kind of network."""
+        return self.network.architecture
 
     @property
     def is_trained(self) -> bool:
@@ -48,13 +50,17 @@ class Card:
         return "training" in self.provenance or "started_from" in self.provenance
 
     def __post_init__(self) -> None:
-        _require_same("outputs", self.network.out_channels, "target", self.target.channels)
+        _require_same("outputs", self.network.out_channels, "target", len(self.target.outputs))
         rule = self.preprocessing
         _require_same("inputs", self.network.in_channels, "preprocessing", rule.channels)
 
     def to_json(self) -> str:
         """Write for the metadata of a checkpoint."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+        return json.dumps({"format": FORMAT, **self.to_dict()}, ensure_ascii=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that it says, as JSON takes it."""
+        return {"architecture": self.architecture, **asdict(self)}
 
     @classmethod
     def from_json(cls, text: str) -> Card:
@@ -74,13 +80,14 @@ class Card:
 
     @classmethod
     def _from_values(cls, values: dict[str, Any]) -> Card:
-        if values["format"] != FORMAT or values["architecture"] != "unet":
+        architecture = values["architecture"]
+        if values["format"] != FORMAT or architecture not in ARCHITECTURES:
             raise ValueError(
-                f"Its format {values['format']} (architecture {values['architecture']!r}) is not"
-                " known here: update napari-unet."
+                f"Its format {values['format']} (architecture {architecture!r}) is not known here:"
+                " update napari-unet."
             )
         return cls(
-            UNetConfig.from_dict(values["network"]),
+            ARCHITECTURES[architecture].from_dict(values["network"]),
             Target.from_dict(values["target"]),
             Preprocessing.from_dict(values["preprocessing"]),
             dict(values["provenance"]),

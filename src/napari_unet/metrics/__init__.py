@@ -35,7 +35,7 @@ from napari_unet.metrics.matching import (
     match_all,
 )
 from napari_unet.metrics.partitions import PartitionScore, info_scores, rand_scores
-from napari_unet.metrics.regions import dice, iou
+from napari_unet.metrics.regions import class_ious, dice, iou, mean_iou
 from napari_unet.metrics.report import (
     MAP_ERRORS,
     METRICS,
@@ -62,6 +62,7 @@ __all__ = [
     "PartitionScore",
     "average_precision",
     "check_names",
+    "class_ious",
     "compare_objects",
     "dice",
     "found",
@@ -69,6 +70,7 @@ __all__ = [
     "iou",
     "match",
     "match_all",
+    "mean_iou",
     "mean_values",
     "measure",
     "number_by_plane",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from napari_unet.metrics.contingency import LabelImage, check
 from napari_unet.metrics.ratio import Ratio
 
@@ -31,6 +35,38 @@ def dice(prediction: LabelImage, truth: LabelImage) -> float:
         As :func:`iou`.
     """
     return dice_ratio(prediction, truth).value
+
+
+def class_ious(prediction: LabelImage, truth: LabelImage) -> list[Ratio]:
+    """Return the IoU of each class where labels are classes, the background (0) first.
+
+    Over the annotated pixels: those of the class in both over those in either. A class that is in
+    neither has 0 / 0.
+
+    Parameters
+    ----------
+    prediction, truth : integer arrays of one shape
+        0 background, 1.. the other classes; in the truth -1 where it is not annotated.
+
+    Raises
+    ------
+    ValueError
+        As :func:`iou`.
+    """
+    check(prediction, truth)
+    known = truth >= 0
+    found, there = prediction[known], truth[known]
+    classes = 1 + max(int(found.max(initial=0)), int(there.max(initial=0)))
+    both = np.bincount(found[found == there], minlength=classes)
+    sizes = (np.bincount(part.astype(np.intp), minlength=classes) for part in (found, there))
+    either = sum(sizes) - both
+    return [Ratio(*counts) for counts in zip(both.tolist(), either.tolist(), strict=True)]
+
+
+def mean_iou(classes: Sequence[Ratio]) -> float:
+    """Return the mean IoU of the classes that there are; 1 if there is none."""
+    values = [ratio.value for ratio in classes if ratio.whole]
+    return float(np.mean(values)) if values else 1.0
 
 
 def iou_ratio(prediction: LabelImage, truth: LabelImage) -> Ratio:

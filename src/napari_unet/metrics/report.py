@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_unet.metrics.isbi import Errors, pixel_error, rand_error, warping_er
 from napari_unet.metrics.matching import DSB_THRESHOLDS, Evaluation, Matching, match_all
 from napari_unet.metrics.partitions import count_pairs, info_scores
 from napari_unet.metrics.ratio import Ratio
-from napari_unet.metrics.regions import dice_ratio, iou_ratio
+from napari_unet.metrics.regions import class_ious, dice_ratio, iou_ratio, mean_iou
 from napari_unet.metrics.tracking import seg_ratio
 
 Values = dict[str, float | dict[str, float]]
@@ -61,7 +62,9 @@ MAP_ERRORS: Mapping[str, Callable[[NDArray[Any], LabelImage], Errors]] = {
     "warping-error-all": partial(warping_error, every_kind=True),
 }
 """Of a probability map, at each of its thresholds."""
-METRICS = (*OBJECTS, *SCORES, *MAP_ERRORS)
+CLASSES = "class-iou"
+"""Of labels that are classes: the IoU of each."""
+METRICS = (*OBJECTS, *SCORES, CLASSES, *MAP_ERRORS)
 """All names."""
 
 
@@ -79,19 +82,27 @@ class Measured:
         Those of :data:`SCORES`.
     errors : dict of str to Errors
         Those of :data:`MAP_ERRORS`.
+    classes : tuple of Ratio
+        The IoU of each class, if that was asked.
     """
 
     names: tuple[str, ...]
     matchings: tuple[Matching, ...] = ()
     scores: Mapping[str, Ratio] = field(default_factory=dict)
     errors: Mapping[str, Errors] = field(default_factory=dict)
+    classes: tuple[Ratio, ...] = ()
 
     def values(self) -> Values:
-        """Return the metrics: by IoU threshold, by name, and for errors "least" and "at 0.5"."""
+        """Return the metrics, by IoU threshold or by name.
+
+        Errors have "least" and "at 0.5"; classes, those that there are, their numbers, and "mean".
+        """
+        classes = {str(n): ratio.value for n, ratio in enumerate(self.classes) if ratio.whole}
         objects = [name for name in self.names if name in OBJECTS]
         return {
             **{str(m.threshold): {n: OBJECTS[n](m) for n in objects} for m in self.matchings},
             **{name: ratio.value for name, ratio in self.scores.items()},
+            **({CLASSES: {**classes, "mean": mean_iou(self.classes)}} if classes else {}),
             **{n: {"least": e.least, "at 0.5": e.at(0.5)} for n, e in self.errors.items()},
         }
 
@@ -128,6 +139,7 @@ def measure(prediction: NDArray[Any], truth: LabelImage, names: Sequence[str]) -
         match_all(prediction, truth) if matched else (),
         {name: SCORES[name](prediction, truth) for name in names if name in SCORES},
         {name: MAP_ERRORS[name](prediction, truth) for name in names if name in MAP_ERRORS},
+        tuple(class_ious(prediction, truth)) if CLASSES in names else (),
     )
 
 
@@ -153,6 +165,7 @@ def _sum(one: Measured, other: Measured) -> Measured:
         tuple(a + b for a, b in both),
         {name: ratio + other.scores[name] for name, ratio in one.scores.items()},
         {name: errors + other.errors[name] for name, errors in one.errors.items()},
+        tuple(a + b for a, b in zip_longest(one.classes, other.classes, fillvalue=Ratio(0, 0))),
     )
 
 
@@ -164,5 +177,6 @@ def mean_values(images: Sequence[Measured]) -> Values:
 
 def _mean(values: Sequence[Any]) -> float | dict[str, float]:
     if isinstance(values[0], dict):
-        return {key: float(np.mean([value[key] for value in values])) for key in values[0]}
+        keys = dict.fromkeys(key for value in values for key in value)  # images have other classes
+        return {key: float(np.mean([v[key] for v in values if key in v])) for key in keys}
     return float(np.mean(values))

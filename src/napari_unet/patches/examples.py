@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -17,7 +18,7 @@ from napari_unet.preprocessing import (
     restore,
     scaled_shape,
 )
-from napari_unet.weightmap import as_labels, distance_target, training_target
+from napari_unet.weightmap import area_target, as_labels, distance_target, training_target
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Plane:
         Normalised image.
     labels : int32 array, shape (Y, X)
         The annotation: -1 not annotated, 0 background, 1.. objects.
+    classes : mapping of int to int, or None
+        Class of each object, counted from 1; None: they are all alike.
     pixel_size : float or None
         Micrometres per (network) pixel, if that is known.
     origin : Origin
@@ -61,6 +64,7 @@ class Plane:
 
     image: NDArray[np.float32]
     labels: NDArray[np.int32]
+    classes: Mapping[int, int] | None = field(default=None, kw_only=True)
     pixel_size: float | None = field(default=None, kw_only=True)
     origin: Origin = field(default=Origin(), kw_only=True)
 
@@ -89,6 +93,7 @@ class Plane:
         return Plane(
             rescale(self.image, zoom),
             restore(self.labels, scaled_shape(self.labels.shape, zoom)),
+            classes=self.classes,
             pixel_size=None if self.pixel_size is None else self.pixel_size / zoom,
             origin=replace(here, row=row, column=column, zoom=here.zoom * zoom),
         )
@@ -100,7 +105,7 @@ class Example(Plane):
 
     Parameters
     ----------
-    image, labels, pixel_size, origin
+    image, labels, classes, pixel_size, origin
         As of a :class:`Plane`.
     target : float32 array, shape (T, Y, X)
         Class of each pixel, followed by the target's extra outputs.
@@ -125,6 +130,7 @@ def annotated_planes(
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
     pixel_size: float | None = None,
+    classes: Mapping[int, int] | None = None,
     number: int = 0,
 ) -> list[Plane]:
     """Normalise the planes of an annotated image, but for those without annotation.
@@ -143,6 +149,8 @@ def annotated_planes(
         As in :func:`napari_unet.preprocessing.as_planes`.
     pixel_size : float or None
         Micrometres per pixel of the image, if that is known.
+    classes : mapping of int to int, or None
+        Class of each object, counted from 1.
     number : int
         Of the image, for the planes' origin.
 
@@ -162,7 +170,13 @@ def annotated_planes(
     normalise = measure(planes, rule)
     flat = as_labels(labels).reshape(-1, *planes.plane_shape)
     return [
-        Plane(normalise(plane), annotation, pixel_size=pixel_size, origin=Origin(number, index))
+        Plane(
+            normalise(plane),
+            annotation,
+            classes=classes,
+            pixel_size=pixel_size,
+            origin=Origin(number, index),
+        )
         for index, (plane, annotation) in enumerate(zip(planes, flat, strict=True))
         if (annotation >= 0).any()
     ]
@@ -185,14 +199,13 @@ def teach(
     Raises
     ------
     ValueError
-        If the network's target is another than objects.
+        If the annotation does not say what the target's classes are.
     """
-    if len(target.classes) != 2 or not target.instances:
-        raise ValueError(
-            f"The model tells {', '.join(target.classes)} apart, which labels of objects cannot"
-            " teach: start from another model."
-        )
-    classes, weights = training_target(plane.labels, w0, sigma, balance=balance)
+    if target.instances:
+        inside, weights = training_target(plane.labels, w0, sigma, balance=balance)
+        classes = np.where(inside > 0, _object_classes(plane, target), 0)
+    else:
+        classes, weights = area_target(plane.labels, len(target.classes), balance=balance)
     channels = [classes.astype(np.float32)]
     if "distance" in target.extras:
         channels.append(distance_target(plane.labels))
@@ -201,9 +214,30 @@ def teach(
         plane.labels,
         np.stack(channels),
         weights,
+        classes=plane.classes,
         pixel_size=plane.pixel_size,
         origin=plane.origin,
     )
+
+
+def _object_classes(plane: Plane, target: Target) -> NDArray[np.intp]:
+    """Return the class of the object in each pixel; that of the background says nothing."""
+    known = target.classes[1:]
+    if len(known) == 1:
+        return np.ones(plane.labels.shape, np.intp)
+    if plane.classes is None:
+        raise ValueError(
+            f"The model tells {', '.join(known)} apart: state the class of each object."
+        )
+    numbers, places = np.unique(plane.labels, return_inverse=True)
+    classes = [plane.classes.get(number, 0) if number > 0 else 1 for number in numbers.tolist()]
+    for number, one in zip(numbers.tolist(), classes, strict=True):
+        if not 1 <= one <= len(known):
+            raise ValueError(
+                f"Object {number} has no class that the model knows ({one}): give it one of"
+                f" {', '.join(f'{n} ({name})' for n, name in enumerate(known, start=1))}."
+            )
+    return np.array(classes)[places].reshape(plane.labels.shape)
 
 
 def prepare(

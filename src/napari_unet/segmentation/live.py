@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from napari_unet.instances import class_map, label_scores, object_evidence
 from napari_unet.library import Card
 from napari_unet.mosaic import Mosaic
 from napari_unet.preprocessing import Array, Frame
-from napari_unet.segmentation.result import Segmentation, smallest_object
+from napari_unet.segmentation.result import Segmentation, describe_objects, smallest_object
 from napari_unet.segmentation.steps import Area, SegmentProgress, segment_steps
 from napari_unet.tiling import Region, extent, outside, within
 
@@ -105,7 +105,7 @@ def segment_live(
 
 def relabel_live(
     result: Segmentation, config: SegmentConfig, first: int
-) -> Generator[Piece, None, None]:
+) -> Generator[Piece, None, Segmentation]:
     """Decide anew on the kept scores, plane by plane.
 
     Parameters
@@ -121,9 +121,23 @@ def relabel_live(
     ------
     Piece
         The final labels of each plane.
+
+    Returns
+    -------
+    Segmentation
+        With the new labels.
     """
+    target = result.card.target
+    anew = replace(result, labels=np.zeros_like(result.labels))
+    objects = list(result.objects)
     for plane in sorted(result.planes, key=lambda plane: plane != first):
-        yield _final(plane, result.frame, result.relabel_plane(plane, config))
+        labels = result.relabel_plane(plane, config)
+        anew.plane(plane)[...] = labels
+        if target.instances:
+            number = result.planes.index(plane)
+            objects[number] = describe_objects(labels, result.scores[number], target)
+        yield _final(plane, result.frame, labels)
+    return replace(anew, objects=tuple(objects))
 
 
 class _Preview:

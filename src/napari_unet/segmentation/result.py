@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import pi
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +68,43 @@ class Segmentation:
         """See the labels of plane `index` of the image in the rectangle asked for."""
         part: NDArray[np.int32] = _flat(self.labels)[index][self.frame.region]
         return part
+
+    def in_words(self) -> str:
+        """Say what was found: "3 objects", or how many are of which class, or classes' shares."""
+        classes = self.card.target.classes
+        if not self.card.target.instances:
+            pixels = _counts((self.plane(index) for index in self.planes), len(classes))
+            shares = pixels / max(pixels.sum(), 1)
+            told = zip(classes[1:], shares[1:], strict=True)
+            return ", ".join(f"{name} {100 * share:.1f} %" for name, share in told)
+        number = sum(objects.scores.size for objects in self.objects)
+        text = f"{number} object{'s' * (number != 1)}"
+        if len(classes) == 2 or not number:
+            return text
+        found = _counts((o.classes for o in self.objects), len(classes))
+        told = zip(classes[1:], found[1:], strict=True)
+        return f"{text}: {', '.join(f'{count} {name}' for name, count in told if count)}"
+
+    def features(self) -> dict[str, NDArray[Any]]:
+        """Return what is known of each number in the labels, as columns of a table.
+
+        Returns
+        -------
+        dict
+            "index" is the number, "class" its name, where there are several, and "score" that of
+            an object. Empty where several planes number their objects anew.
+        """
+        target = self.card.target
+        names = np.array(target.classes)
+        if not target.instances:
+            return {"index": np.arange(names.size), "class": names}
+        if len(self.objects) != 1:
+            return {}
+        (objects,) = self.objects
+        table: dict[str, NDArray[Any]] = {"index": 1 + np.arange(objects.scores.size)}
+        if names.size > 2:
+            table["class"] = names[objects.classes]
+        return {**table, "score": objects.scores}
 
     def relabel_plane(self, index: int, config: SegmentConfig) -> NDArray[np.int32]:
         """Decide anew on the kept scores of plane `index`, in the rectangle asked for.
@@ -152,6 +191,14 @@ def describe_objects(
     classes, means = classify(shown, scores[: len(target.classes)])
     missing = int(labels.max(initial=0)) - len(classes)  # too small to have a network pixel
     return Objects(np.pad(classes, (0, missing), constant_values=1), np.pad(means, (0, missing)))
+
+
+def _counts(numbers: Iterable[NDArray[np.integer[Any]]], size: int) -> NDArray[np.intp]:
+    """Return how often each number below `size` occurs, in all arrays."""
+    total = np.zeros(size, np.intp)
+    for part in numbers:
+        total += np.bincount(part.ravel(), minlength=size)
+    return total
 
 
 def _flat(labels: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -176,7 +176,7 @@ def segment_steps(
     kept: list[NDArray[np.float32]] = []
     objects: list[Objects] = []
     if keep_scores is None:
-        shape = (len(chosen), engine.config.out_channels, *extent(frame.seen))
+        shape = (len(chosen), engine.channels, *extent(frame.seen))
         keep_scores = prod(shape) * 4 <= KEPT_SHARE * free_memory()  # float32
     for number, index in enumerate(chosen):
         pixels = ScaledPlane(planes[index], normalise, zoom, card.preprocessing.channels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint, rehead
-from napari_unet.config import RECIPES, Preprocessing, Recipe
+from napari_unet.config import ARCHITECTURES, RECIPES, NetworkConfig, Preprocessing, Recipe, Target
 from napari_unet.engines import choose_device
 from napari_unet.library import Card
 from napari_unet.patches import hold_out
@@ -35,11 +35,27 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
+def find_architecture(name: str) -> type[NetworkConfig]:
+    """Return the kind of network of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if name not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(f"architecture = {name!r} is unknown: use one of {known}.")
+    return ARCHITECTURES[name]
+
+
 def start_from(
     model: str | Path | None,
     recipe: str = "standard",
     channels: int | None = None,
     seed: int = 0,
+    architecture: str | None = None,
+    target: Target | None = None,
 ) -> Checkpoint:
     """Return what a training starts from.
 
@@ -54,15 +70,33 @@ def start_from(
         and keeps the rest. None: those of the model, or one.
     seed : int
         Of random weights.
+    architecture : str or None
+        Of a new network, which has all it can of the shape of the recipe's: a name in
+        :data:`napari_unet.config.ARCHITECTURES`. None: the recipe's.
+    target : Target or None
+        What is to be predicted; outputs of a model that have a name in it keep their weights. None:
+        what the model or the recipe does.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, recipe or architecture, or the model is of another one.
     """
+    kind = None if architecture is None else find_architecture(architecture)
     if model is not None:
         loaded = Checkpoint.load(model)
-        if channels is None or channels == loaded.card.network.in_channels:
-            return loaded
-        return rehead(loaded, channels, loaded.card.target, seed)
+        if architecture not in (None, loaded.card.architecture):
+            raise ValueError(
+                f"architecture = {architecture!r} is not that of {model}, which is"
+                f" {loaded.card.architecture!r}: leave it out, or start from no model."
+            )
+        card = loaded.card
+        return rehead(loaded, channels or card.network.in_channels, target or card.target, seed)
     chosen = find_recipe(recipe)
-    network = replace(chosen.network, in_channels=channels or 1)
-    card = Card(network, chosen.target, Preprocessing(channels=network.in_channels))
+    network = chosen.network if kind is None else kind.like(chosen.network)
+    target = target or chosen.target
+    network = replace(network, in_channels=channels or 1, out_channels=len(target.outputs))
+    card = Card(network, target, Preprocessing(channels=network.in_channels))
     return untrained(card, seed)
 
 
@@ -73,10 +107,13 @@ def fit(
     *,
     start: str | Path | None = None,
     recipe: str = "standard",
+    architecture: str | None = None,
     device: str = "auto",
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
     pixel_size: float | None = None,
+    classes: int | Sequence[str] | None = None,
+    object_classes: Sequence[Mapping[int, int]] | None = None,
     **options: Any,
 ) -> Checkpoint:
     """Train a network on annotated images; ``napari_unet.train`` is this function.
@@ -91,14 +128,22 @@ def fit(
         File of the best checkpoint, ending in ``.safetensors``; None: only returned.
     start : str, Path or None
         Name or path of a model to start from; None: random weights.
-    recipe : {"standard", "paper", "few-shot"}
+    recipe : {"standard", "paper", "sigmoid", "few-shot"}
         Network (when starting anew) and settings to start from.
+    architecture : {"unet", "unet++", "fcn"} or None
+        Kind of network, when starting anew; None: the recipe's.
     device : {"auto", "cpu", "cuda", "mps"}
         Where to train.
     axes, channel
         As in :func:`napari_unet.segment`.
     pixel_size : float or None
         Micrometres per pixel of the images, for the model to remember.
+    classes : int or sequence of str, or None
+        How many classes there are, background included, or their names, background first; None:
+        objects of one kind (or what the start model tells apart). Labels are then classes.
+    object_classes : sequence of mapping, or None
+        With `classes`, where labels are objects: for each image, from an object's number to its
+        class, counted from 1.
     **options
         Fields of :class:`napari_unet.config.TrainConfig` that differ from the recipe's.
 
@@ -118,11 +163,20 @@ def fit(
             f"There are {len(images)} images and {len(labels)} label images: give one for each."
         )
     channels = None if channel is None else len(channel)
+    tables = [None] * len(images) if object_classes is None else object_classes
+    if len(tables) != len(images):
+        raise ValueError(
+            f"There are {len(images)} images and the classes of {len(tables)}: give one mapping for"
+            " each."
+        )
     pairs = [
-        Pair(image, annotation, axes, channel, pixel_size)
-        for image, annotation in zip(images, labels, strict=True)
+        Pair(image, annotation, axes, channel, pixel_size, table)
+        for image, annotation, table in zip(images, labels, tables, strict=True)
     ]
-    begin = start_from(start, recipe, channels, config.seed)
+    target = None
+    if classes is not None:
+        target = find_recipe(recipe).target.telling(classes, object_classes is not None)
+    begin = start_from(start, recipe, channels, config.seed, architecture, target)
     place = choose_device(device)
     groups, begin = run_to_end(prepare_pairs(pairs, begin, config, device=place))
     training, validation = hold_out(groups, config.val_fraction, np.random.default_rng(config.seed))

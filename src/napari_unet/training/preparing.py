@@ -67,14 +67,15 @@ def describe_data(
         If no object is annotated.
     """
     examples = [e for group in groups for e in group]
-    diameter = median_diameter(examples)
+    card, diameter = start.card, median_diameter(examples)
     if diameter is None:
         raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
-    card = start.card
-    pixel_size = common_pixel_size(examples)
-    scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
     objects = sum(object_areas(e.labels).size for e in examples)
     data = f"{len(groups)} annotated images, {objects} objects"
+    if not card.target.instances:  # areas have no size of their own
+        diameter, data = None, f"{len(groups)} annotated images"
+    pixel_size = common_pixel_size(examples)
+    scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size)
     provenance: dict[str, Any] = {"data": data, "licence": "that of your images"}
     if command:
         provenance["command"] = command
@@ -172,6 +173,8 @@ def _best_size(
         Network pixels per image pixel.
     """
     card = start.card
+    if not card.target.instances:
+        return card.preprocessing.zoom
     diameter = typical_diameter([plane.labels for plane in planes])
     sizes = sizes_to_try(card.preprocessing, diameter, card.is_trained)
     if len(sizes) == 1:
@@ -202,6 +205,7 @@ def _planes(pair: Pair, number: int, start: Checkpoint) -> list[Plane]:
             axes=pair.axes,
             channel=pair.channel,
             pixel_size=pair.pixel_size,
+            classes=pair.classes,
             number=number,
         )
     except ValueError as error:

@@ -16,9 +16,9 @@ from torch import Tensor
 from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
-from napari_unet.instances import label_scores, object_evidence
-from napari_unet.metrics import Matching, Overlap, iou
-from napari_unet.model import UNet, crop_to
+from napari_unet.instances import class_map, label_scores, object_evidence
+from napari_unet.metrics import Matching, Overlap, class_ious, iou, mean_iou
+from napari_unet.model import Network, crop_to, part_outputs
 from napari_unet.patches import Example
 from napari_unet.prediction import predict_scores, run_to_end
 
@@ -33,7 +33,8 @@ def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
     """Return the training loss, over the pixels that count (weight above 0).
 
     The pixel-wise softmax cross-entropy times the weight map (Ronneberger et al., 2015, equation
-    1), averaged, plus the average binary cross-entropy of each extra output.
+    1), averaged, plus the average binary cross-entropy of each extra output. Of a single sigmoid
+    output the former is the binary cross-entropy, too.
 
     Parameters
     ----------
@@ -47,12 +48,12 @@ def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
     truth, weights = (crop_to(x, logits) for x in (batch.target, batch.weights))
     counts = (weights > 0).to(weights.dtype)
     total = counts.sum().clamp(min=1)
-    classes = len(target.classes)
-    entropy = F.cross_entropy(logits[:, :classes], truth[:, 0].long(), reduction="none")
+    classes, extras = part_outputs(logits, target)
+    entropy = F.cross_entropy(classes, truth[:, 0].long(), reduction="none")
     loss = (entropy[:, None] * weights).sum() / total
     if target.extras:
         extra = F.binary_cross_entropy_with_logits(
-            logits[:, classes:], truth[:, 1:].clamp(0, 1), reduction="none"
+            extras, truth[:, 1:].clamp(0, 1), reduction="none"
         )
         loss = loss + (extra * counts).sum() / total
     return loss
@@ -67,13 +68,13 @@ class Judgement:
     loss : float
         Cross-entropy times weights.
     iou : float
-        Of the foregrounds.
+        Of the foregrounds; where labels are classes, mean of the classes'.
     matching : Matching
-        Of the objects, at an IoU of 0.5.
+        Of the objects, at an IoU of 0.5; classes count as an object each.
     found : bool array
         Whether each annotated object has a partner.
     labels : int32 array, shape (Y, X)
-        The objects that the network finds.
+        The objects that the network finds, or the classes.
     ap : float
         Their average precision, mean over IoU 0.1 to 0.9: of a few objects, it says more than that
         at one IoU, which each of them makes jump.
@@ -88,7 +89,7 @@ class Judgement:
 
 
 def judge(
-    network: UNet, target: Target, examples: Sequence[Example], device: torch.device
+    network: Network, target: Target, examples: Sequence[Example], device: torch.device
 ) -> Generator[float, bool | None, list[Judgement]]:
     """Let a network segment held-out examples whole, by the tiles that users get.
 
@@ -125,17 +126,31 @@ def judgement(scores: NDArray[np.float32], example: Example, target: Target) -> 
     """Judge the scores (K, Y, X) of an example."""
     chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
     entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
+    loss = float(entropy) / max(int(np.count_nonzero(example.weights)), 1)
+    if not target.instances:
+        return _judged_areas(loss, class_map(scores), example)
     labels = label_scores(*object_evidence(scores, target), min_size=0)
     overlap = Overlap.of(labels, example.labels)
     matchings = [overlap.match(threshold) for threshold in IOUS]
     return Judgement(
-        float(entropy) / max(int(np.count_nonzero(example.weights)), 1),
+        loss,
         iou(labels, example.labels),
         matchings[IOUS.index(0.5)],
         overlap.found(0.5),
         labels,
         float(np.mean([m.ap for m in matchings])),
     )
+
+
+def _judged_areas(loss: float, labels: NDArray[np.int32], example: Example) -> Judgement:
+    """Judge labels that are classes: each one is itself or wrong, however it is arranged."""
+    ratios = class_ious(labels, example.labels)
+    there = np.unique(example.labels[example.labels > 0])
+    found = np.array([ratios[one].value >= 0.5 for one in there], bool)
+    invented = np.setdiff1d(np.unique(labels[labels > 0]), there).size
+    hits = int(found.sum())
+    matching = Matching(0.5, tp=hits, fp=invented, fn=found.size - hits)
+    return Judgement(loss, mean_iou(ratios), matching, found, labels, mean_iou(ratios))
 
 
 def pack(judgements: Sequence[Judgement]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -167,7 +182,7 @@ def unpack(tensors: Mapping[str, Tensor], told: Sequence[Mapping[str, Any]]) -> 
 
 
 def validate(
-    network: UNet, target: Target, examples: Sequence[Example], device: torch.device
+    network: Network, target: Target, examples: Sequence[Example], device: torch.device
 ) -> dict[str, float]:
     """Score a network on held-out examples; see :func:`summarise`."""
     return summarise(run_to_end(judge(network, target, examples, device)))

@@ -70,9 +70,9 @@ class Session:
         self.judgements: list[Judgement] = []
         """What the best network finds, once it was validated."""
         self._augment = augmentation(config)
-        self._network: Callable[[Tensor], Tensor] = self.run.network
+        self._predict: Callable[[Tensor], list[Tensor]] = self.run.network.predictions
         if config.compile:
-            self._network = torch.compile(self.run.network)
+            self._predict = torch.compile(self._predict)
         self._clock = self._saved = time.monotonic()
         self._message = ""
         self._remember()
@@ -214,15 +214,17 @@ class Session:
         return loss
 
     def _loss(self, batch: Batch, number: int) -> Tensor:
-        """Return the loss of a part of a batch."""
+        """Return the loss of a part of a batch, the mean over what the network predicts."""
         device = self.device
         image = batch.image.contiguous(memory_format=torch.channels_last)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # Dropout depends on seed, step and part alone.
             torch.manual_seed(self.config.seed + self.run.iteration + 10**6 * number)
             with autocast(device, self.run.bfloat16):
-                logits = self._network(image)
-        return weighted_loss(logits.float(), batch, self.card.target)
+                predictions = self._predict(image)
+        target = self.card.target
+        losses = [weighted_loss(logits.float(), batch, target) for logits in predictions]
+        return torch.stack(losses).mean()
 
     def _take_less(self) -> bool:
         """Need less memory from now on, and say so; False if there is no way left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,8 @@ class Pair:
         Channels to use; needed where an image has more than the network takes.
     pixel_size : float or None
         Micrometres per pixel, if that is known.
+    classes : mapping of int to int, or None
+        Class of each object, counted from 1, for models that tell several kinds apart.
     name : str
         What errors call it.
     """
@@ -47,6 +49,7 @@ class Pair:
     axes: str | None = None
     channel: tuple[int, ...] | None = None
     pixel_size: float | None = None
+    classes: Mapping[int, int] | None = None
     name: str = ""
 
 

@@ -23,7 +23,7 @@ from napari_unet.config import TrainConfig
 from napari_unet.engines import prefers_bfloat16
 from napari_unet.files import clean, make_folder
 from napari_unet.library import LAST, LOG, RUN_KEY, STATE, SUFFIX, Card, read_metadata
-from napari_unet.model import UNet
+from napari_unet.model import Network
 from napari_unet.patches import Example
 from napari_unet.training.scoring import Judgement, pack, unpack
 
@@ -56,8 +56,8 @@ COUNTERS = (
 class Run:
     """What changes while a network is trained; its tensors are what resuming needs."""
 
-    network: UNet
-    averaged: UNet
+    network: Network
+    averaged: Network
     optimizer: torch.optim.Optimizer
     bfloat16: bool = False
     """Measured at the start, once: a resumed run must not round otherwise."""
@@ -166,7 +166,7 @@ class Run:
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _optimizer(network: UNet, config: TrainConfig) -> torch.optim.Optimizer:
+def _optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
     rate = config.learning_rate or DEFAULT_RATE
     if config.optimizer == "sgd":
         return torch.optim.SGD(network.parameters(), lr=rate, momentum=MOMENTUM)

@@ -14,7 +14,7 @@ import numpy as np
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
 from napari_unet.engines import choose_device, used_memory
-from napari_unet.model import UNet
+from napari_unet.model import Network
 from napari_unet.patches import Example, hold_out, limited, richest
 from napari_unet.prediction import run_to_end
 from napari_unet.training.comparison import Comparison, Overlay, compare
@@ -220,7 +220,7 @@ class _Watch:
             preview,
         )
 
-    def judged(self, network: UNet) -> Steps[list[Judgement] | None]:
+    def judged(self, network: Network) -> Steps[list[Judgement] | None]:
         """Let a network find the held-out objects; None after a stop."""
         session = self._session
         steps = judge(network, session.card.target, self._held_out, session.device)

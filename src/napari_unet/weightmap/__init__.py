@@ -11,6 +11,7 @@ Labels are integers: 0 background, 1.. objects, -1 not annotated.
 
 from napari_unet.weightmap.labels import as_labels, separate
 from napari_unet.weightmap.weights import (
+    area_target,
     distance_target,
     reach,
     separation_term,
@@ -19,6 +20,7 @@ from napari_unet.weightmap.weights import (
 )
 
 __all__ = [
+    "area_target",
     "as_labels",
     "distance_target",
     "reach",

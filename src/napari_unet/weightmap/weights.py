@@ -79,6 +79,43 @@ def training_target(
     return (parted > 0).astype(np.uint8), _weights(parted, w0, sigma, None, balance)
 
 
+def area_target(
+    labels: Labels, classes: int, *, balance: bool = True
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the class and the weight of each pixel where labels are classes, not objects.
+
+    Parameters
+    ----------
+    labels : integer array of any dimensions
+        -1 not annotated, 0 background, 1.. the other classes.
+    classes : int
+        How many there are, background included.
+    balance : bool
+        Whether the weight of class c is n / (k n_c), at most 5, of the k classes that the image
+        has, so that they weigh as much in sum; else it is 1.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not whole numbers, or of more classes.
+    """
+    labels = as_labels(labels)
+    largest = int(labels.max(initial=0))
+    if largest >= classes:
+        raise ValueError(
+            f"The labels go up to {largest}, but of {classes} classes, background included, the"
+            f" last is {classes - 1}: give each pixel its class, or name more classes."
+        )
+    known = labels >= 0
+    counts = np.bincount(labels[known], minlength=classes)
+    weights = np.ones(classes, np.float32)
+    if balance:
+        fair = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        weights = np.minimum(fair, LARGEST_CLASS_WEIGHT).astype(np.float32)
+    found = np.where(known, labels, 0).astype(np.int32)
+    return found, weights[found] * known
+
+
 def separation_term(
     parted: Labels, w0: float, sigma: float, spacing: Sequence[float] | None = None
 ) -> NDArray[np.float32]:

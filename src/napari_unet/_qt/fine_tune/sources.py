@@ -90,7 +90,7 @@ def _pair_of(
 
         # Other arrays, such as those of dask, are not written into.
         copy = np.array(data) if isinstance(data, np.ndarray) else data
-        return Pair(copy, target(), axes, channel, size, name)
+        return Pair(copy, target(), axes, channel, size, name=name)
 
     return make
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import napari
 import numpy as np
 from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMessageBox, QWidget
 
@@ -19,6 +21,11 @@ from napari_unet.config import SegmentConfig
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.segmentation import Piece, Segmentation
+
+
+Table = dict[str, NDArray[Any]]
+PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
+"""Of classes: colours that the colour-blind tell apart, too (Okabe and Ito, 2008)."""
 
 
 class Answer(Enum):
@@ -42,8 +49,8 @@ class Result(QObject):
         The dock.
     """
 
-    counted = Signal(int)
-    """Number of objects, after all planes have been decided on anew."""
+    decided = Signal()
+    """All planes have been decided on anew."""
     refused = Signal()
     """The user's own labels were to stay; :attr:`config` holds what the layer shows."""
     failed = Signal(str)
@@ -71,9 +78,17 @@ class Result(QObject):
         return self._painter.layer
 
     @property
-    def objects(self) -> int:
-        """How many objects there are, in all planes that are finished."""
-        return sum(self._objects.values())
+    def found(self) -> str:
+        """What there is, in words; of a run that failed, in the planes that are finished."""
+        if self._segmentation is not None:
+            return self._segmentation.in_words()
+        number = sum(self._objects.values())
+        return f"{number} object{'s' * (number != 1)}"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found."""
+        return not any(self._objects.values())
 
     @property
     def can_decide(self) -> bool:
@@ -96,6 +111,7 @@ class Result(QObject):
         self._segmentation, self.config = segmentation, config
         if self.layer in self._viewer.layers:
             self.layer.editable = True
+            self._describe()
 
     def decide(self, config: SegmentConfig) -> None:
         """Draw what the scores say under another threshold and so on; the last wish wins."""
@@ -165,12 +181,39 @@ class Result(QObject):
         else:
             self.draw((piece,))
 
-    def _on_decided(self, _: object) -> None:
-        self.counted.emit(self.objects)
+    def _on_decided(self, segmentation: Segmentation) -> None:
+        if self._segmentation is None:  # ended meanwhile
+            return
+        self._segmentation = segmentation
+        if self.is_writable():
+            self._describe()
+        self.decided.emit()
+
+    def _describe(self) -> None:
+        """Tell napari what each label is: it says so under the pointer, and colours classes."""
+        if self._segmentation is None:
+            return
+        features = self._segmentation.features()
+        if features:
+            self.layer.features = features
+        if "class" in features:
+            self.layer.colormap = colours_of_classes(
+                features, self._segmentation.card.target.classes
+            )
 
     def _on_ended(self) -> None:
         self._job = None
         self._decide_next()
+
+
+def colours_of_classes(features: Table, classes: tuple[str, ...]) -> DirectLabelColormap:
+    """Return a colour for each label by its class; labels that are painted later are white."""
+    colours: dict[int | None, str] = {None: "white"}
+    for label, name in zip(features["index"].tolist(), features["class"].tolist(), strict=True):
+        place = classes.index(name)
+        colours[label] = PALETTE[(place - 1) % len(PALETTE)] if place else "transparent"
+    colours[0] = "transparent"
+    return DirectLabelColormap(color_dict=colours)
 
 
 def ask_about_edits(name: str, parent: QWidget) -> Answer:

@@ -215,7 +215,7 @@ class SegmentWidget(QWidget):
         """Make a layer for what comes; labels of an earlier run are outlined, to compare them."""
         result = Result(self._viewer, self._add_layer, self)
         result.refused.connect(self._show_config)
-        result.counted.connect(self._tell_count)
+        result.decided.connect(self._tell_count)
         result.failed.connect(self.message.warn)
         if self._result is not None and np.prod(result.layer.data.shape[-2:]) <= OUTLINED_PIXELS:
             self._result.layer.contour = 1
@@ -332,15 +332,14 @@ class SegmentWidget(QWidget):
         self.save_button.setEnabled(False)
         job.start()
 
-    def _tell_count(self, _: object = None, stopped: bool = False) -> None:
+    def _tell_count(self, stopped: bool = False) -> None:
         result = self._result
         if result is None:
             return
-        number = result.objects
-        text = f"{number} object{'s' * (number != 1)} in {result.layer.name}"
+        text = f"{result.found} in {result.layer.name}"
         if stopped:
             text += ": stopped, what was done is kept"
-        elif not number:
+        elif result.is_empty:
             text += ": lower the threshold, or measure the object diameter and segment again"
         self.message.tell(f"{text}.")
 

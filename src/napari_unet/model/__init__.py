@@ -1,0 +1,25 @@
+"""The networks: one class an architecture, each built from a config of its own."""
+
+from napari_unet.model.architectures import NETWORKS, build
+from napari_unet.model.blocks import CopyAndCrop, Mean, crop_to
+from napari_unet.model.fcn import FCN
+from napari_unet.model.layers import Layer, layer_table
+from napari_unet.model.network import Network
+from napari_unet.model.outputs import part_outputs
+from napari_unet.model.unet import UNet
+from napari_unet.model.unet_plus_plus import UNetPlusPlus
+
+__all__ = [
+    "FCN",
+    "NETWORKS",
+    "CopyAndCrop",
+    "Layer",
+    "Mean",
+    "Network",
+    "UNet",
+    "UNetPlusPlus",
+    "build",
+    "crop_to",
+    "layer_table",
+    "part_outputs",
+]
