@@ -1,5 +1,6 @@
 """Where labels go, and what becomes of a batch when one image fails or a stop comes."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from napari_unet.batch import Outcome, load_pairs, plan, segment_files
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.engines import TorchEngine
+from napari_unet.images import Image, read_image
+from napari_unet.images.rois import read_rois
 from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
 from napari_unet.segmentation import SegmentProgress
@@ -119,3 +122,25 @@ def test_a_pair_that_does_not_fit_is_named(sources: list[Path], tmp_path: Path):
     start = untrained(Card(NETWORK, Target(), Preprocessing()))
     with pytest.raises(ValueError, match=r"a\.tif with .*a_labels\.tif: .*\(40, 41\)"):
         run_to_end(prepare_pairs(list(load_pairs([(sources[0], labels)])), start, TrainConfig()))
+
+
+def test_tables_and_rois_go_beside_the_labels(tmp_path: Path) -> None:
+    image = np.zeros((2, 40, 40), np.uint8)
+    image[:, 4:9, 4:9] = image[1, 20:30, 20:30] = 200
+    source = tmp_path / "a.tif"
+    tifffile.imwrite(source, image, imagej=True, metadata={"axes": "ZYX", "unit": "um"})
+    (job,) = plan([source], None)
+    (done,) = [s for s in steps([job], objects=True, rois=True) if isinstance(s, Outcome)]
+    assert not done.error
+    assert (job.objects.name, job.rois.name) == ("a_objects.csv", "a_rois.zip")
+    table = list(csv.DictReader(job.objects.read_text("utf-8").splitlines()))
+    assert [(row["label"], row["z"]) for row in table] == [("1", "0"), ("1", "1"), ("2", "1")]
+    assert {row["intensity_min"] for row in table} <= {"0", "200"}
+    labels = read_image(job.labels).data
+    drawn, _ = read_rois(job.rois, Image(image, "ZYX"))
+    np.testing.assert_array_equal(drawn, labels)
+    (again,) = [s for s in steps([job], rois=True) if isinstance(s, Outcome)]
+    assert "--force" in again.error
+    job.labels.unlink()
+    (again,) = [s for s in steps([job], rois=True) if isinstance(s, Outcome)]
+    assert f"{job.rois} exists already" in again.error

@@ -17,12 +17,16 @@ from napari_unet.images import (
     READABLE,
     TIFF,
     Image,
+    read_classes,
     read_image,
     read_labels,
+    table_of,
     write_image,
     write_labels,
 )
+from napari_unet.images.rois import write_rois
 from napari_unet.library import Card
+from napari_unet.measurements import measure, write_table
 from napari_unet.segmentation import (
     Segmentation,
     SegmentProgress,
@@ -33,6 +37,8 @@ from napari_unet.training import Pair
 
 LABELS = "_labels.tif"
 SCORES = "_scores.tif"
+OBJECTS = "_objects.csv"
+ROIS = "_rois.zip"
 UserErrors = (ValueError, OSError, MemoryError, RuntimeError)
 """What a file, an option or a machine can be to blame for; each has a sentence for its user."""
 
@@ -47,16 +53,29 @@ class Job:
     @property
     def scores(self) -> Path:
         """Where its scores go, if they are asked for."""
-        stem = self.labels.stem.removesuffix("_labels")
-        return self.labels.with_name(stem + SCORES)
+        return self._beside(SCORES)
+
+    @property
+    def objects(self) -> Path:
+        """Where the measurements of its objects go, if they are asked for."""
+        return self._beside(OBJECTS)
+
+    @property
+    def rois(self) -> Path:
+        """Where its objects go as ImageJ ROIs, if they are asked for."""
+        return self._beside(ROIS)
+
+    def _beside(self, ending: str) -> Path:
+        return self.labels.with_name(self.labels.stem.removesuffix("_labels") + ending)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: `error` is empty if it was done."""
+    """What became of a job: `error` is empty if it was done, and `found` is the result in words."""
 
     job: Job
     objects: int = 0
+    found: str = ""
     shape: tuple[int, ...] = ()
     seconds: float = 0.0
     error: str = ""
@@ -105,6 +124,8 @@ def segment_files(
     *,
     force: bool = False,
     scores: bool = False,
+    objects: bool = False,
+    rois: bool = False,
 ) -> Generator[SegmentProgress | Outcome, bool | None, None]:
     """Segment images one after the other.
 
@@ -116,9 +137,13 @@ def segment_files(
         As for :func:`napari_unet.segmentation.segment_steps`. Without `config.pixel_size` and
         `config.diameter`, a file's own pixel size counts, if the model states one, too.
     force : bool
-        Write over labels that exist.
+        Write over files that exist.
     scores : bool
         Write the scores, too: float32, (planes, K, y, x) in network pixels.
+    objects : bool
+        Write a table of what each object measures, too.
+    rois : bool
+        Write the objects as ImageJ ROIs, too.
 
     Yields
     ------
@@ -129,8 +154,9 @@ def segment_files(
     """
     for job in jobs:
         start = time.monotonic()
+        asked = {job.scores: scores, job.objects: objects, job.rois: rois}
         try:
-            _check_free(job, force, scores)
+            _check_free(job, [path for path, wanted in asked.items() if wanted], force)
             image = read_image(job.source)
             own = config
             states_size = card.preprocessing.pixel_size is not None
@@ -141,11 +167,16 @@ def segment_files(
             if result is None:
                 return
             _write(job, image, result)
+            if objects:
+                _measure(job, image, result, config.pixel_size or image.pixel_size)
+            if rois:
+                write_rois(job.rois, result.labels, like=image)
         except UserErrors as error:
             yield Outcome(job, error=str(error))
             continue
         seconds = time.monotonic() - start
-        yield Outcome(job, count_objects(result.labels), result.labels.shape, seconds)
+        number, shape = count_objects(result.labels), result.labels.shape
+        yield Outcome(job, number, result.in_words(), shape, seconds)
 
 
 def _until_stopped(
@@ -162,11 +193,11 @@ def _until_stopped(
             return None
 
 
-def _check_free(job: Job, force: bool, scores: bool) -> None:
+def _check_free(job: Job, asked: Sequence[Path], force: bool) -> None:
     if is_same(job.labels, job.source):
         raise ValueError(f"{job.labels} is the image itself: write its labels elsewhere.")
     make_folder(job.labels.parent)  # before time is spent on the image
-    for path in (job.labels, job.scores) if scores else (job.labels,):
+    for path in (job.labels, *asked):
         if path.exists() and not force:
             raise ValueError(f"{path} exists already: write over it with --force.")
 
@@ -177,12 +208,21 @@ def _write(job: Job, image: Image, result: Segmentation) -> None:
         write_image(job.scores, np.stack(result.scores))
 
 
+def _measure(job: Job, image: Image, result: Segmentation, pixel_size: float | None) -> None:
+    table = measure(result.labels, image.data, axes=image.axes, pixel_size=pixel_size)
+    write_table(job.objects, {job.source.stem: table})
+
+
 def load_pairs(
-    paths: Sequence[tuple[Path, Path]], channel: tuple[int, ...] | None = None
+    paths: Sequence[tuple[Path, Path]],
+    channel: tuple[int, ...] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> Iterator[Pair]:
     """Read annotated images from files: images and their labels, by pairs of paths.
 
-    Labels may be annotations of a project, or anybody's label images.
+    Labels may be annotations of a project, or anybody's label images. With `classes`, names of
+    which the background's is the first, a table beside each label image says what its objects are;
+    see :func:`napari_unet.images.read_classes`.
 
     Raises
     ------
@@ -198,5 +238,6 @@ def load_pairs(
             image.axes,
             channel,
             image.pixel_size,
+            None if classes is None else read_classes(table_of(labels), classes),
             f"{path} with {labels}",
         )

@@ -750,6 +750,14 @@ def test_the_docks_are_in_the_layers_menu() -> None:
     manifest = PluginManifest.from_file(Path(napari_unet.__file__).with_name("napari.yaml"))
     widgets = manifest.contributions.widgets
     titles = [widget.display_name for widget in widgets]
-    assert titles == ["Segment", "Annotate", "Weight Map", "Fine-tune", "Evaluate", "Models"]
+    assert titles == [
+        "Segment",
+        "Annotate",
+        "Weight Map",
+        "Fine-tune",
+        "Evaluate",
+        "Measure",
+        "Models",
+    ]
     items = manifest.contributions.menus["napari/layers/segment"]
     assert [item.command for item in items] == [widget.command for widget in widgets]

@@ -12,11 +12,21 @@ import sys
 from collections.abc import Sequence
 
 from napari_unet import __version__
-from napari_unet.cli import demo, evaluate, models, open, segment, train, weightmap
+from napari_unet.cli import (
+    convert,
+    demo,
+    evaluate,
+    measure,
+    models,
+    open,
+    segment,
+    train,
+    weightmap,
+)
 from napari_unet.cli.terminal import warn
 
 DONE, SOME_FAILED, NOTHING_STARTED = 0, 1, 2
-COMMANDS = (open, segment, train, weightmap, evaluate, models, demo)
+COMMANDS = (open, segment, train, weightmap, evaluate, measure, convert, models, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -68,13 +68,13 @@ def write_labels(
     resolution = {} if pixel_size is None else {"resolution": (1 / pixel_size,) * 2}
     if high > IMAGEJ_LARGEST:
         sizes = {} if pixel_size is None else _ome_metadata(pixel_size, spacing)
-        stack = _as_hyperstack(labels.astype(np.uint32), axes)
+        stack = as_hyperstack(labels.astype(np.uint32), axes)
         return _write_tiff(path, stack, {"ome": True}, {"axes": "TZCYX"} | sizes)
     metadata: dict[str, Any] = {"axes": axes, "max": float(high), "min": 0.0}
     if pixel_size is not None:
         metadata["unit"] = "um"
         metadata |= {"spacing": spacing} if spacing else {}
-    stack = _as_hyperstack(labels.astype(np.uint16), axes)
+    stack = as_hyperstack(labels.astype(np.uint16), axes)
     return _write_tiff(path, stack, {"imagej": True, **resolution}, metadata | {"axes": "TZCYX"})
 
 
@@ -86,7 +86,7 @@ def _ome_metadata(pixel_size: float, spacing: float | None) -> dict[str, Any]:
     return sizes
 
 
-def _as_hyperstack(labels: NDArray[Any], axes: str) -> NDArray[Any]:
+def as_hyperstack(labels: NDArray[Any], axes: str) -> NDArray[Any]:
     """Reshape to ImageJ's TZCYX; of leading axes without a name, the last are Z and then T.
 
     Three of them keep their order; of more, the first are joined.

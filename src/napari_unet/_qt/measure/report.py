@@ -1,0 +1,111 @@
+"""What was measured, and how it is shown: as a sentence, a layer's features, a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+
+from napari_unet._qt.evaluate.request import fingerprint
+from napari_unet._qt.layers import axes_of, micrometres, pixels
+
+Table = dict[str, NDArray[Any]]
+_UNITS = {"_px": " (px)", "_um2": " (µm²)", "_um": " (µm)", "_deg": " (°)"}
+NO_FEATURES = ("label", "touches_border")
+"""Columns that are not worth a plot."""
+
+
+def in_words(column: str) -> str:
+    """Return what a column is called where it is read: "area_um2" is "area (µm²)"."""
+    for ending, unit in _UNITS.items():
+        if column.endswith(ending):
+            return column.removesuffix(ending).replace("_", " ") + unit
+    return column.replace("_", " ")
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """The measurements of a layer's objects.
+
+    Parameters
+    ----------
+    labels : Labels
+        The layer.
+    table : dict of str to array
+        As of :func:`napari_unet.measurements.measure`.
+    features : dict of str to array
+        The same as napari's features. Their column `index` says which number a row is of; where
+        objects are numbered anew in each plane, no number is of one row, and it is NaN.
+    fingerprint : tuple
+        Of the labels that were measured, if they were in memory.
+    """
+
+    labels: Labels
+    table: Table
+    features: Table
+    fingerprint: tuple[Any, ...]
+
+    @property
+    def planes(self) -> list[str]:
+        """Columns that say in which plane an object is."""
+        names = list(self.table)
+        return names[1 : names.index("area_px")]
+
+    @property
+    def plottable(self) -> list[str]:
+        """Columns that a plot may show."""
+        return [name for name in self.table if name not in (*NO_FEATURES, *self.planes)]
+
+    def sentence(self) -> str:
+        """Say it in plain words."""
+        count = self.table["label"].size
+        if not count:
+            return f"{self.labels.name} holds no object."
+        area = f"{np.median(self.table['area_px']):,.0f} px"
+        if "area_um2" in self.table:
+            area += f" ({np.median(self.table['area_um2']):,.4g} µm²)"
+        at_border = int(self.table["touches_border"].sum())
+        return (
+            f"{count:,} object{'s' * (count != 1)} measured: median area {area}, {at_border:,} at"
+            " the border."
+        )
+
+
+def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[float, None, Report]]:
+    """Return the steps of a job that measures what the layers hold; it touches no layer."""
+    array, gray = pixels(labels), pixels(image) if image is not None else None
+    axes = axes_of(image) if image is not None else axes_of(labels).replace("C", "Q")
+    height, width = micrometres(labels.scale, labels.units)[-2:]
+    size = (height, width) if height and width else None
+
+    def steps() -> Generator[float, None, Report]:
+        import pyqtgraph  # noqa: F401 (takes half a second, which the window has not)
+
+        from napari_unet.measurements import measure_steps
+
+        print_ = fingerprint(array) if isinstance(array, np.ndarray) else ()
+        table = yield from measure_steps(array, gray, axes=axes, pixel_size=size)
+        numbers = table["label"]
+        is_unique = np.unique(numbers).size == numbers.size
+        index = numbers if is_unique else np.full(numbers.size, np.nan)
+        return Report(labels, table, {"index": index, **table}, print_)
+
+    return steps
+
+
+def saving(report: Report, path: Path) -> Callable[[], Generator[None, None, Path]]:
+    """Return the steps of a job that writes the table as a CSV file."""
+    name, path = report.labels.name, path if path.suffix else path.with_suffix(".csv")
+
+    def steps() -> Generator[None, None, Path]:
+        from napari_unet.measurements import write_table
+
+        yield
+        return write_table(path, {name: report.table})
+
+    return steps

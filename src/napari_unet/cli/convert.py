@@ -1,0 +1,73 @@
+"""Turn labels into ROIs for ImageJ, and ROIs into labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from napari_unet.cli.terminal import tell, warn
+from napari_unet.files import is_same
+
+SHOWN = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``napari-unet convert`` takes."""
+    parser.add_argument(
+        "source", type=Path, metavar="IN", help="labels, or a .zip or .roi file of ImageJ"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="of labels a .zip path, of ROIs a .tif path",
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="IMAGE",
+        help="the image: ROIs do not tell how large it is, nor labels whether it has channels",
+    )
+    parser.add_argument("--force", action="store_true", help="write over an existing file")
+
+
+def run(arguments: argparse.Namespace) -> bool:
+    """Convert one file, by its name's ending."""
+    from napari_unet.images.rois import ROIS
+
+    source: Path = arguments.source
+    output: Path = arguments.output
+    if is_same(output, source):
+        raise ValueError(f"{output} is what is to be converted: write to another path.")
+    if output.exists() and not arguments.force:
+        raise ValueError(f"{output} exists already: write over it with --force.")
+    convert = _to_labels if source.suffix.lower() in ROIS else _to_rois
+    convert(source, output, arguments.like)
+    tell(f"{source} -> {output}")
+    return True
+
+
+def _to_rois(source: Path, output: Path, like: Path | None) -> None:
+    from napari_unet.images import read_image, read_labels
+    from napari_unet.images.rois import write_rois
+
+    write_rois(output, read_labels(source), like=read_image(like or source))
+
+
+def _to_labels(source: Path, output: Path, like: Path | None) -> None:
+    from napari_unet.images import read_image, write_labels
+    from napari_unet.images.rois import read_rois
+
+    if like is None:
+        raise ValueError(
+            f"{source} does not tell how large its image is: name the image, or its labels, with"
+            " --like IMAGE."
+        )
+    image = read_image(like)
+    labels, left_out = read_rois(source, image)
+    write_labels(output, labels, like=image)
+    if left_out:
+        names = ", ".join(left_out[:SHOWN]) + (" ..." if len(left_out) > SHOWN else "")
+        warn(f"{len(left_out)} ROIs enclose no pixel of {like}, and were left out: {names}.")
