@@ -1,14 +1,24 @@
-"""What a few annotated crops teach in a few minutes: scores on test images, before and after.
+"""How many annotated crops it takes: scores on test images after a few minutes on 1 to 20 of them.
 
-    python benchmarks/few_shot.py --data FOLDER --output few_shot.jsonl [--seeds 3] [--minutes 6]
+    python benchmarks/few_shot.py --data FOLDER --models FOLDER --output few_shot.jsonl \
+        [--crops 1 2 5 10 20] [--starts nuclei cells scratch] [--seeds 3] [--minutes 6]
     python benchmarks/few_shot.py --output few_shot.jsonl --table
+    python benchmarks/few_shot.py --output few_shot.jsonl --minutes 6 --picture docs/few_shot.png
 
-For each set, start and seed, five crops of 256x256 pixels are cut at random from five training
-images, and the window's Fine-tune runs on them with its defaults, from the bundled model and from
-scratch. The result segments the test images with nothing typed: AP@0.5 over all objects together,
-and the mean IoU of the foregrounds. Each run adds a line to the output, and those that are there
-are not repeated, so that it can be broken off. `--iterations` gives each run a number of steps
-instead of minutes, for a machine that is busy with other things, too.
+For each set and seed, crops of 256x256 pixels are cut at random from training images, one an image
+until there are no more images; fewer crops are the first ones of more. The window's Fine-tune runs
+on them with its defaults, from each start. The result segments the test images with nothing typed:
+AP@0.5 over all objects together, and the mean IoU of the foregrounds. So do the starts themselves,
+untaught ("before").
+
+Starts are `nuclei`, the bundled model; `cells`; and `scratch`, random weights. The bundled `cells`
+has seen the sets that this is about. In its place, each set has a model of the same recipe that was
+trained without it, `cells_without_SET.safetensors` in the folder named by --models.
+
+Each run adds a line to the output, and those that are there are not repeated, so that it can be
+broken off. A line states the budget and which file the start was: other budgets are other results,
+and of two models under one name the later one's are shown. `--iterations` gives each run a number
+of steps instead of minutes, for a machine that is busy with other things, too.
 
 FOLDER holds usiigaci (Tsai et al. 2019) and bbbc030_cho_dic (Koos et al. 2016), each with
 train/images, train/labels, test/images and test/labels. Test images are used for nothing else.
@@ -17,60 +27,52 @@ train/images, train/labels, test/images and test/labels. Test images are used fo
 from __future__ import annotations
 
 import argparse
-import json
+import hashlib
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import FINE_TUNE, SegmentConfig
+from _few_shot_results import SETS, STARTS, Result, Shown, draw, print_tables
+from _records import add_line, budget_of, read_lines, told
+from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
 from napari_unet.images import pair_by_stem, read_image, read_labels
+from napari_unet.library import find_model
 from napari_unet.metrics import iou, match
 from napari_unet.prediction import run_to_end
 from napari_unet.segmentation import load_engine, segment_steps
 from napari_unet.training import Pair, Task, fine_tune
 
-CROPS, SIZE = 5, 256
+CROPS, SIZE = (1, 2, 5, 10, 20), 256
 FEWEST = 3
-"""Objects that a crop shows at least: nobody annotates an empty one."""
+"""Labels in a crop at least, the background's included: nobody annotates an empty one."""
+TRIES = 1000
+"""Places that are looked at for a crop that is clear of the others."""
 TRIMMED = {"usiigaci": 0, "bbbc030_cho_dic": 60}
 """Pixels at the border that are not scored: there, BBBC030 does not annotate cells."""
-STARTS = {"nuclei": "nuclei", "scratch": None}
-
-
-@dataclass(frozen=True)
-class Result:
-    """A line of the output."""
-
-    set: str
-    start: str
-    seed: int
-    stage: str
-    ap50: float
-    iou: float
-    found: int
-    invented: int
-    missed: int
-    iterations: int = 0
-    seconds: float = 0.0
-    objects: int = 0
+Annotated = tuple[NDArray[Any], NDArray[np.int32]]
+"""An image and its labels."""
 
 
 def main() -> None:
-    """Run what is missing, and print the table."""
+    """Run what is missing, and print the tables."""
     args = _arguments()
-    done = _read(args.output)
-    if not args.table:
-        for result in _runs(args, {(r.set, r.start, r.seed, r.stage) for r in done}):
-            with args.output.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(result)) + "\n")
-            print(result, flush=True)
-    _print_table(_read(args.output))
+    if not (args.table or args.picture):
+        try:
+            _run(args)
+        except (OSError, ValueError) as error:
+            raise SystemExit(str(error)) from error
+    results = read_lines(args.output, Result)
+    if args.picture:
+        draw(Shown.of(results, budget_of(_config(args))), args.picture)
+    else:
+        for budget in dict.fromkeys(r.budget for r in results if r.stage == "after"):
+            print_tables(Shown.of(results, budget))
 
 
 def _arguments() -> argparse.Namespace:
@@ -78,142 +80,184 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, help="folder of the annotated sets")
+    parser.add_argument("--models", type=Path, help="folder of cells_without_SET.safetensors")
     parser.add_argument("--output", type=Path, required=True, help="results, a line of JSON each")
-    parser.add_argument("--sets", nargs="+", default=list(TRIMMED), choices=list(TRIMMED))
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=list(STARTS))
+    parser.add_argument("--crops", nargs="+", type=int, default=CROPS, metavar="N")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=6.0)
-    parser.add_argument("--iterations", type=int, help="steps, instead of minutes")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of a run")
+    parser.add_argument("--iterations", type=int, help="steps of a run, instead of minutes")
     parser.add_argument("--table", action="store_true", help="print what is there, run nothing")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw it, run nothing")
     args = parser.parse_args()
-    if args.data is None and not args.table:
+    if args.table or args.picture:
+        return args
+    if args.data is None:
         parser.error("the annotated sets are not part of this project: name their folder by --data")
+    if args.models is None and "cells" in args.starts:
+        parser.error("name the folder of cells_without_SET.safetensors by --models, or --starts")
+    if min(args.crops) < 1:
+        parser.error(f"--crops {min(args.crops)} is no training: use 1 or more")
     return args
 
 
-def _runs(args: argparse.Namespace, done: set[tuple[str, str, int, str]]) -> Iterator[Result]:
-    for name in args.sets:
+def _config(args: argparse.Namespace, seed: int = 0) -> TrainConfig:
+    """Return what the window fine-tunes with, but for its budget."""
+    if args.iterations:
+        return replace(FINE_TUNE, seed=seed, minutes=None, iterations=args.iterations)
+    return replace(FINE_TUNE, seed=seed, minutes=args.minutes)
+
+
+def _run(args: argparse.Namespace) -> None:
+    """Do what is not done yet: all crops of one seed, then of the next."""
+    done = {r.key for r in read_lines(args.output, Result)}
+    sets = [DataSet.load(args, name) for name in args.sets]
+    for seed in range(args.seeds):
+        for data in sets:
+            for result in data.results(seed, done):
+                add_line(args.output, result)
+                done.add(result.key)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """An annotated set, and what is to be done on it."""
+
+    name: str
+    train: list[Annotated]
+    test: list[Annotated]
+    models: dict[str, str]
+    digests: dict[str, str]
+    args: argparse.Namespace
+
+    @classmethod
+    def load(cls, args: argparse.Namespace, name: str) -> DataSet:
+        """Read all of its images, and see that the starts are there before anything is trained."""
         train, test = (list(_pairs(args.data / name / part)) for part in ("train", "test"))
-        if (name, "nuclei", 0, "before") not in done:
-            yield Result(name, "nuclei", 0, "before", **_score("nuclei", test, TRIMMED[name]))
-        for seed in range(args.seeds):
-            crops = _crops(train, seed)
-            for start in args.starts:
-                if (name, start, seed, "after") not in done:
-                    yield _tune(args, name, start, seed, crops, test)
+        models = {start: _model(args, name, start) for start in args.starts}
+        digests = {start: _digest(model) for start, model in models.items()}
+        return cls(name, train, test, models, digests, args)
+
+    def results(self, seed: int, done: set[tuple[object, ...]]) -> Iterator[Result]:
+        """Yield what is not among those done."""
+        crops = cut_crops(self.train, seed, max(self.args.crops))
+        for start in self.args.starts:
+            before = self._blank(start, seed, "before", 0)
+            if start != "scratch" and before.key not in done:
+                yield replace(before, seed=0, budget="", **self._score(self.models[start]))
+        for count in self.args.crops:
+            for start in self.args.starts:
+                after = self._blank(start, seed, "after", count)
+                if after.key not in done:
+                    yield self._tuned(after, crops[:count])
+
+    def _blank(self, start: str, seed: int, stage: str, crops: int) -> Result:
+        """Return a result whose scores are to come."""
+        blank = Result(self.name, start, seed, stage, 0.0, 0.0, 0, 0, 0)
+        budget = budget_of(_config(self.args))
+        return replace(blank, crops=crops, budget=budget, model=self.digests[start])
+
+    def _tuned(self, run: Result, crops: Sequence[Annotated]) -> Result:
+        """Fine-tune on some crops, and score what comes of it."""
+        pairs = tuple(Pair(image, labels) for image, labels in crops)
+        config, start = _config(self.args, run.seed), self.models[run.start] or None
+        began, iteration = time.monotonic(), 0
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder, "tuned.safetensors")
+            for state in fine_tune(Task(pairs, start, output, config, device="cpu")):
+                if state.progress is not None:
+                    iteration = state.progress.iteration
+                    if state.progress.validation:
+                        name = f"{run.set}, {run.start}, crops {run.crops}, seed {run.seed}"
+                        print(f"  {name}: {told(state.progress)}", flush=True)
+            seconds = round(time.monotonic() - began)
+            scores = self._score(str(output))
+        objects = sum(len(np.unique(labels[labels > 0])) for _, labels in crops)
+        return replace(run, **scores, iterations=iteration, seconds=seconds, objects=objects)
+
+    def _score(self, model: str) -> dict[str, Any]:
+        """Segment the test images, and return what is known of the result."""
+        config, trimmed = SegmentConfig(model=model, device="cpu"), TRIMMED[self.name]
+        engine, card = load_engine(config)
+        counts, foregrounds = np.zeros(3, int), []
+        for image, truth in self.test:
+            found = run_to_end(segment_steps(image, engine, card, config)).labels
+            inner = tuple(slice(trimmed, n - trimmed) for n in truth.shape)
+            matching = match(found[inner], truth[inner], 0.5)
+            counts += (matching.tp, matching.fp, matching.fn)
+            foregrounds.append(iou(found[inner], truth[inner]))
+        tp, fp, fn = counts.tolist()
+        return {
+            "ap50": round(tp / (tp + fp + fn), 4),
+            "iou": round(float(np.mean(foregrounds)), 4),
+            "found": tp,
+            "invented": fp,
+            "missed": fn,
+        }
 
 
-def _pairs(folder: Path) -> Iterator[tuple[NDArray[Any], NDArray[np.int32]]]:
+def _model(args: argparse.Namespace, name: str, start: str) -> str:
+    """Return the name or path of what training starts from; empty for random weights."""
+    if start == "cells":
+        return str(args.models / f"cells_without_{name}.safetensors")
+    return "" if start == "scratch" else start
+
+
+def _digest(model: str) -> str:
+    """Return what tells a model's file from others."""
+    return hashlib.sha256(find_model(model).read_bytes()).hexdigest()[:12] if model else ""
+
+
+def _pairs(folder: Path) -> Iterator[Annotated]:
     for image, labels in pair_by_stem(folder / "images", folder / "labels"):
         yield np.asarray(read_image(image).data), np.asarray(read_labels(labels))
 
 
-def _crops(
-    train: list[tuple[NDArray[Any], NDArray[np.int32]]], seed: int
-) -> list[tuple[NDArray[Any], NDArray[np.int32]]]:
-    """Cut a crop from each of some images, all chosen at random."""
+def cut_crops(train: Sequence[Annotated], seed: int, count: int) -> list[Annotated]:
+    """Cut crops from images chosen at random, from each one before another is cut from any.
+
+    Parameters
+    ----------
+    train : sequence of (image, labels)
+        What to cut from.
+    seed : int
+        Of all choices; the first crops are the same for any count.
+    count : int
+        How many.
+    """
     random = np.random.default_rng(seed)
+    order = random.permutation(len(train)).tolist()
+    taken: dict[int, list[tuple[int, int]]] = {index: [] for index in order}
     crops = []
-    for index in random.permutation(len(train))[:CROPS]:
+    for number in range(count):
+        index = order[number % len(order)]
         image, labels = train[index]
-        while True:
-            y, x = (int(random.integers(n - SIZE + 1)) for n in labels.shape)
-            part = np.s_[y : y + SIZE, x : x + SIZE]
-            if len(np.unique(labels[part])) > FEWEST:
-                break
+        y, x = _corner(labels, taken[index], random)
+        taken[index].append((y, x))
+        part = np.s_[y : y + SIZE, x : x + SIZE]
         crops.append((image[part], labels[part]))
     return crops
 
 
-def _tune(
-    args: argparse.Namespace,
-    name: str,
-    start: str,
-    seed: int,
-    crops: list[tuple[NDArray[Any], NDArray[np.int32]]],
-    test: list[tuple[NDArray[Any], NDArray[np.int32]]],
-) -> Result:
-    budget = {"iterations": args.iterations} if args.iterations else {"minutes": args.minutes}
-    config = replace(FINE_TUNE, seed=seed, **budget)
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "tuned.safetensors")
-        pairs = tuple(Pair(image, labels) for image, labels in crops)
-        began = time.monotonic()
-        iteration = 0
-        steps = fine_tune(Task(pairs, STARTS[start], output, config, device="cpu"))
-        for state in steps:
-            if state.progress is not None:
-                iteration = state.progress.iteration
-                if state.progress.validation:
-                    print(f"  {name} {start} {seed}: {state.progress}", flush=True)
-        seconds = time.monotonic() - began
-        scores = _score(str(output), test, TRIMMED[name])
-    objects = sum(len(np.unique(labels[labels > 0])) for _, labels in crops)
-    return Result(
-        name,
-        start,
-        seed,
-        "after",
-        **scores,
-        iterations=iteration,
-        seconds=round(seconds),
-        objects=objects,
-    )
+def _corner(
+    labels: NDArray[np.int32], taken: Sequence[tuple[int, int]], random: np.random.Generator
+) -> tuple[int, int]:
+    """Choose at random where a crop begins: with objects in it, and clear of those taken.
 
-
-def _score(
-    model: str, test: list[tuple[NDArray[Any], NDArray[np.int32]]], trimmed: int
-) -> dict[str, Any]:
-    config = SegmentConfig(model=model, device="cpu")
-    engine, card = load_engine(config)
-    counts, foregrounds = np.zeros(3, int), []
-    for image, truth in test:
-        found = run_to_end(segment_steps(image, engine, card, config)).labels
-        inner = tuple(slice(trimmed, n - trimmed) for n in truth.shape)
-        matching = match(found[inner], truth[inner], 0.5)
-        counts += (matching.tp, matching.fp, matching.fn)
-        foregrounds.append(iou(found[inner], truth[inner]))
-    tp, fp, fn = counts.tolist()
-    return {
-        "ap50": round(tp / (tp + fp + fn), 4),
-        "iou": round(float(np.mean(foregrounds)), 4),
-        "found": tp,
-        "invented": fp,
-        "missed": fn,
-    }
-
-
-def _read(path: Path) -> list[Result]:
-    if not path.exists():
-        return []
-    return [Result(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
-
-
-def _print_table(results: list[Result]) -> None:
-    print("| set | start | AP@0.5 before | AP@0.5 after | IoU before | IoU after | runs |")
-    print("|---|---|---|---|---|---|---|")
-    for name in TRIMMED:
-        before = [r for r in results if (r.set, r.stage) == (name, "before")]
-        for start in STARTS:
-            after = [r for r in results if (r.set, r.start, r.stage) == (name, start, "after")]
-            if not after:
-                continue
-            known = before if start == "nuclei" else []
-            cells = [
-                _range([getattr(r, field) for r in part])
-                for field in ("ap50", "iou")
-                for part in (known, after)
-            ]
-            print(f"| {name} | {start} | {' | '.join(cells)} | {len(after)} |")
-
-
-def _range(values: list[float]) -> str:
-    """Return mean and range."""
-    if not values:
-        return "-"
-    if len(values) == 1:
-        return f"{values[0]:.2f}"
-    return f"{np.mean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+    If no such place is met with, the one that shares the fewest pixels with those taken is chosen.
+    """
+    best, fewest = None, np.inf
+    for _ in range(TRIES):
+        y, x = (int(random.integers(n - SIZE + 1)) for n in labels.shape)
+        shared = sum(max(SIZE - abs(y - v), 0) * max(SIZE - abs(x - u), 0) for v, u in taken)
+        if shared < fewest and len(np.unique(labels[y : y + SIZE, x : x + SIZE])) > FEWEST:
+            best, fewest = (y, x), shared
+            if not shared:
+                break
+    if best is None:
+        raise ValueError(f"An image of {labels.shape} pixels has no crop with objects: leave it.")
+    return best
 
 
 if __name__ == "__main__":

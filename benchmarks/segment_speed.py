@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.batch import Job, Outcome, plan, segment_files
-from napari_unet.config import SegmentConfig, UNetConfig
+from napari_unet.config import NetworkConfig, SegmentConfig
 from napari_unet.engines import TorchEngine
 from napari_unet.images import find_images, read_image
 from napari_unet.library import Card
@@ -37,7 +37,7 @@ def passes(image: Path, engine: TorchEngine, card: Card, tile: int | None) -> li
     loaded = read_image(image)
     planes = as_planes(loaded.data, card.preprocessing, loaded.axes)
     normalise = measure(planes, card.preprocessing)
-    network: UNetConfig = engine.config
+    network: NetworkConfig = engine.config
     batches: list[NDArray[np.float32]] = []
     for plane in planes:
         shape = plane.shape[1:]

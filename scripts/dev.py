@@ -52,7 +52,7 @@ IN_PARALLEL = ["-n", "auto", "--dist", "loadfile"]
 SMOKE_TESTS = [
     *(
         f"tests/_qt/test_{name}.py"
-        for name in ("smoke", "worker", "click_path", "loop", "evaluate")
+        for name in ("smoke", "worker", "click_path", "loop", "evaluate", "measure")
     ),
     "tests/test_engines_openvino.py",
 ]

@@ -1,5 +1,7 @@
 """One warp for image, target and weights; reproducible; labels stay labels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from napari_unet.augmentation import Augmentation, Batch, gaussian_blur, warp
 
 STILL = Augmentation(
     elastic=0, shift=0, rotate=False, flip=False, scale=1, blur=0, noise=0, gain=1, offset=0,
-    gamma=1, invert=0,
+    gamma=1, invert=0, shading=0,
 )  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def test_same_seed_same_patches_and_another_seed_others():
 
 def test_image_target_and_weights_are_warped_alike():
     """The image is the class, so the two agree wherever no interpolation blurs the image."""
-    augment = Augmentation(blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0)
+    augment = Augmentation(blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0, shading=0)
     out = augment(make_batch(count=8), 32, generator(1))
     sharp = (out.image < 0.01) | (out.image > 0.99)
     assert sharp.float().mean() > 0.8
@@ -61,7 +63,9 @@ def test_image_target_and_weights_are_warped_alike():
 def test_sharp_patches_hold_the_pixels_of_the_image_and_no_others(window: int, size: int):
     pixels = torch.arange(window**2, dtype=torch.float32).view(1, 1, window, window)
     pixels = pixels.repeat(40, 1, 1, 1)
-    augment = Augmentation(sharp=1.0, shift=5, blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0)
+    augment = Augmentation(
+        sharp=1.0, shift=5, blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0, shading=0
+    )
     out = augment(Batch(pixels, torch.ones_like(pixels), 1 + pixels), size, generator())
     found = out.image.round()
     torch.testing.assert_close(out.image, found, atol=0.05, rtol=0)
@@ -75,7 +79,9 @@ def test_sharp_patches_hold_the_pixels_of_the_image_and_no_others(window: int, s
 
 def test_a_share_of_the_patches_is_sharp():
     pixels = torch.arange(48.0**2).view(1, 1, 48, 48).repeat(200, 1, 1, 1)
-    augment = Augmentation(sharp=0.5, blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0)
+    augment = Augmentation(
+        sharp=0.5, blur=0, noise=0, gain=1, offset=0, gamma=1, invert=0, shading=0
+    )
     out = augment(Batch(pixels, torch.ones_like(pixels), torch.ones_like(pixels)), 20, generator())
     whole = (out.image - out.image.round()).abs().amax((1, 2, 3)) < 0.05
     assert 70 < int(whole.sum()) < 130
@@ -135,9 +141,18 @@ def test_inversion_exchanges_bright_and_dark():
     batch = make_batch()
     out = Augmentation(
         elastic=0, shift=0, rotate=False, flip=False, scale=1, blur=0, noise=0, gain=1, offset=0,
-        gamma=1, invert=1,
+        gamma=1, invert=1, shading=0,
     )(batch, 48, generator())  # fmt: skip
     torch.testing.assert_close(out.image, 1 - batch.image, atol=1e-5, rtol=0)
+
+
+def test_illumination_is_uneven_in_half_of_the_patches_smooth_and_within_its_limit():
+    flat = Batch(torch.ones(64, 1, 48, 48), torch.zeros(64, 1, 48, 48), torch.ones(64, 1, 48, 48))
+    out = replace(STILL, shading=0.4)(flat, 48, generator(5)).image
+    uneven = (out - 1).abs().amax((1, 2, 3)) > 1e-3
+    assert 16 <= int(uneven.sum()) <= 48
+    assert 0.2 < float((out - 1).abs().max()) <= 0.4 + 1e-6
+    assert float(out.diff(dim=-1).abs().max()) < 0.06  # of a grid of 24 pixels
 
 
 def test_gray_values_stay_finite_and_the_global_random_state_untouched():

@@ -58,6 +58,8 @@ class Augmentation:
         the offset from -o to o.
     invert : float
         Probability of exchanging bright and dark.
+    shading : float
+        Largest share by which the illumination of a place differs from the patch's.
     """
 
     elastic: float = 10.0
@@ -72,6 +74,7 @@ class Augmentation:
     offset: float = 0.1
     gamma: float = 1.6
     invert: float = 0.1
+    shading: float = 0.4
 
     def __call__(self, batch: Batch, size: int, generator: torch.Generator) -> Batch:
         """Change a batch at random.
@@ -126,8 +129,7 @@ class Augmentation:
     def _displacement(self, count: int, size: int, generator: torch.Generator) -> Tensor:
         """Return smooth displacements (B, S, S, 2), bicubic between 3x3 random vectors."""
         coarse = self.elastic * _normal(generator, (count, 2, 3, 3))
-        fine = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=True)
-        return fine.permute(0, 2, 3, 1)
+        return _smooth(coarse, size, size).permute(0, 2, 3, 1)
 
     def _change_gray_values(self, image: Tensor, generator: torch.Generator) -> Tensor:
         shape = (image.shape[0], 1, 1, 1)
@@ -141,7 +143,15 @@ class Augmentation:
         gain = self.gain ** _uniform(generator, -1, 1, shape)
         offset = self.offset * _uniform(generator, -1, 1, shape)
         noise = self.noise * _uniform(generator, -1, 1, shape).clamp(min=0)
+        gain = gain * self._illumination(image, generator)
         return image * gain + offset + noise * _normal(generator, image.shape)
+
+    def _illumination(self, image: Tensor, generator: torch.Generator) -> Tensor:
+        """Return how bright each place is lit (B, 1, H, W): half of the patches evenly."""
+        count, (height, width) = image.shape[0], image.shape[-2:]
+        strength = self.shading * _uniform(generator, -1, 1, (count, 1, 1, 1)).clamp(min=0)
+        coarse = _uniform(generator, -1, 1, (count, 1, 3, 3))
+        return 1 + strength * _smooth(coarse, height, width).clamp(-1, 1)
 
 
 def warp(batch: Batch, grid: Tensor) -> Batch:
@@ -194,6 +204,11 @@ def gaussian_blur(image: Tensor, sigma: Tensor, largest: float) -> Tensor:
     x = F.conv2d(x, kernel, groups=count * channels)
     x = F.conv2d(x, kernel.transpose(2, 3), groups=count * channels)
     return x.view_as(image)
+
+
+def _smooth(coarse: Tensor, height: int, width: int) -> Tensor:
+    """Spread a coarse grid (B, C, h, w) over a patch (B, C, H, W), bicubically."""
+    return F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, shape: tuple[int, ...]) -> Tensor:

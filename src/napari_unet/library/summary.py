@@ -22,6 +22,7 @@ def summary(card: Card) -> list[tuple[str, str]]:
     rows = {
         "Description": told.get("description", ""),
         "Finds": _finds(card),
+        "Known failures": told.get("failures", ""),
         "Trained on": told.get("data", ""),
         "Started from": _origin(told.get("started_from")),
         "Date": told.get("date", ""),
@@ -49,7 +50,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _finds(card: Card) -> str:
     classes = ", ".join(card.target.classes[1:])
-    text = f"{classes}s" if card.target.instances else f"areas: {classes}"
+    text = f"areas: {classes}"
+    if card.target.instances:
+        text = f"{classes}s" if len(card.target.classes) == 2 else f"objects: {classes}"
     rule = card.preprocessing
     if rule.diameter is not None:
         text += f", about {rule.diameter:g} pixels across"

@@ -1,0 +1,286 @@
+r"""Train what ships in the package, and the network that is compared with published tables.
+
+``dsb2018`` learns from the 447 training images of the StarDist paper alone, which makes its scores
+on that paper's 50 test images comparable. ``nuclei`` goes on from there with the other images of
+BBBC038 (stage 1, training part), less those 50; ``cells`` learns phase contrast and DIC. DATA holds
+the sets, each as ``SET/SPLIT/images`` and ``SET/SPLIT/labels``; see ``SETS``.
+
+    python scripts/train_bundled.py dsb2018 DATA --output runs/dsb2018.safetensors
+    python scripts/train_bundled.py nuclei DATA --output runs/nuclei.safetensors \
+        --start runs/dsb2018.safetensors
+    python scripts/train_bundled.py cells DATA --output runs/cells.safetensors \
+        --start runs/dsb2018.safetensors
+
+A run that was broken off goes on with ``--resume``. Then the test images are segmented, once, and
+the checkpoint is copied into the package in half precision, with its scores:
+
+    napari-unet segment DATA/dsb2018_stardist/test/images -o runs/test \
+        --model runs/nuclei.safetensors
+    napari-unet evaluate runs/test DATA/dsb2018_stardist/test/labels --json > runs/scores.json
+    python scripts/train_bundled.py nuclei DATA --output runs/nuclei.safetensors \
+        --finish runs/scores.json
+
+``--without SET`` leaves a set out, for `benchmarks/few_shot.py`: what does a model bring to images
+of a kind that it has never seen?
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_unet.batch import load_pairs
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.config import Preprocessing, Recipe, Target, TrainConfig, UNetConfig
+from napari_unet.images import pair_by_stem
+from napari_unet.library import BUNDLED, Card
+from napari_unet.patches import Example
+from napari_unet.training import (
+    Pair,
+    median_diameter,
+    prepare_pair,
+    train,
+    untrained,
+)
+
+RECIPE = Recipe(
+    UNetConfig(out_channels=3, base_channels=24, padding="same", batch_norm=True, dropout=0.0),
+    Target(extras=("distance",)),
+    TrainConfig(
+        batch=6,
+        patch=128,
+        learning_rate=1.5e-3,
+        validate_every=500,
+        average=0.999,
+        scale=1.4,
+        sharp=0.75,
+    ),
+)
+HELD_OUT = 10
+"""One image in so many, of each set, chooses the best checkpoint and is not learnt from."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Annotated images: a folder of DATA, less some.
+
+    Parameters
+    ----------
+    folder : str
+        Holds ``images`` and ``labels``.
+    less : tuple of str
+        What is left out: a file with a stem a line, or a folder whose stems are meant.
+    margin : int
+        Pixels along the border in which objects may have no label: what has none there does not
+        count as background.
+    """
+
+    folder: str
+    less: tuple[str, ...] = ()
+    margin: int = 0
+
+    @property
+    def name(self) -> str:
+        """The set that it is from."""
+        return self.folder.split("/", maxsplit=1)[0]
+
+    def pairs(self, data: Path) -> Iterator[Pair]:
+        """Read the images and their annotation."""
+        folder = data / self.folder
+        left_out = {stem for part in self.less for stem in _stems(data / part)}
+        paths = pair_by_stem(folder / "images", folder / "labels")
+        for pair in load_pairs([p for p in paths if p[1].stem not in left_out]):
+            labels = np.array(pair.labels, np.int32)
+            inner = np.zeros(labels.shape, bool)
+            inner[tuple(slice(self.margin, n - self.margin) for n in labels.shape)] = True
+            labels[~inner & (labels == 0)] = -1
+            yield replace(pair, labels=labels)
+
+
+def _stems(path: Path) -> list[str]:
+    if path.is_dir():
+        return [file.stem for file in path.iterdir()]
+    return path.read_text("utf-8").split()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a model learns from, and what its card says.
+
+    Parameters
+    ----------
+    sources : tuple of Source
+        The images.
+    iterations : int
+        Training steps.
+    description, data, licence : str
+        For the card.
+    failures : str
+        For the card: what it is known to do badly.
+    zoom : float
+        Network pixels per image pixel.
+    invert_bright : bool
+        Whether images with a bright background are inverted; in phase contrast and DIC the
+        background is gray, and chance would decide.
+    """
+
+    sources: tuple[Source, ...]
+    iterations: int
+    description: str
+    data: str
+    licence: str = "CC0 (data), BSD-3-Clause (weights)"
+    failures: str = ""
+    zoom: float = 1.0
+    invert_bright: bool = True
+
+
+STARDIST = Source("dsb2018_stardist/train")
+BOWL = Source(
+    "dsb2018/stage1_train", less=("dsb2018_stardist/test_ids.txt", "dsb2018_stardist/train/labels")
+)
+PLANS = {
+    "dsb2018": Plan(
+        (STARDIST,),
+        24_000,
+        "Nuclei in fluorescence",
+        "447 fluorescence images of BBBC038v1 (2018 Data Science Bowl, stage 1): the training part"
+        " of the StarDist paper",
+    ),
+    "nuclei": Plan(
+        (STARDIST, BOWL),
+        12_000,
+        "Nuclei in fluorescence and in stained (bright-field) images",
+        "BBBC038v1 (2018 Data Science Bowl, stage 1, training part) with the corrections of"
+        " K. Lopuhin, less the 50 test images of the StarDist paper",
+    ),
+    "cells": Plan(
+        (Source("usiigaci/train"), Source("bbbc030_cho_dic/train", margin=60)),
+        6_000,
+        "Cells in phase contrast and differential interference contrast (DIC)",
+        "Usiigaci (Tsai et al. 2019, phase contrast, training part) and BBBC030v1 (Koos et al."
+        " 2016, Chinese hamster ovary cells, DIC, half of the images)",
+        "MIT and CC BY 3.0 (data), BSD-3-Clause (weights)",
+        zoom=0.5,
+        invert_bright=False,
+    ),
+}
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=PLANS)
+    parser.add_argument("data", type=Path, help="folder of the annotated sets")
+    parser.add_argument("--output", type=Path, required=True, metavar="MODEL.safetensors")
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="model to go on from")
+    parser.add_argument("--iterations", type=int, help="steps; default: the plan's")
+    parser.add_argument("--minutes", type=float, help="train so long instead")
+    parser.add_argument("--rate", type=float, help="peak learning rate; default: the recipe's")
+    parser.add_argument("--without", metavar="SET", help="set to leave out")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--finish", type=Path, metavar="SCORES", help="JSON of evaluate")
+    args = parser.parse_args()
+    if args.finish:
+        finish(args.name, args.output, args.finish)
+    else:
+        run(args)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, and print how it goes."""
+    plan, config = PLANS[args.name], RECIPE.training
+    config = replace(
+        config,
+        iterations=args.iterations or plan.iterations,
+        minutes=args.minutes,
+        learning_rate=args.rate or config.learning_rate,
+        seed=args.seed,
+    )
+    known = Checkpoint.load(args.start) if args.start else None
+    kept, held, start = prepare(plan, args.data, known, config, args.without)
+    print(f"{len(kept)} images to train on, {len(held)} held out", flush=True)
+    # Each object, rather than each image, is to be seen alike; images of many, though, are large.
+    chance = np.sqrt([1 + e.objects for e in kept])
+    steps = train(
+        kept,
+        held,
+        start,
+        config,
+        output=args.output,
+        resume=args.resume,
+        probabilities=chance / chance.sum(),
+    )
+    for progress in steps:
+        if progress.validation or progress.iteration % 50 == 0:
+            scores = {k: round(v, 4) for k, v in progress.validation.items()}
+            step, seconds = progress.iteration, round(progress.seconds)
+            print(f"{step} {seconds} s, loss {progress.loss:.3f}", scores, flush=True)
+
+
+def prepare(
+    plan: Plan, data: Path, known: Checkpoint | None, config: TrainConfig, without: str | None
+) -> tuple[list[Example], list[Example], Checkpoint]:
+    """Read a plan's images, and describe the network that is to learn from them.
+
+    Returns
+    -------
+    kept, held : list of Example
+        What to learn from, and what to choose the best checkpoint by.
+    start : Checkpoint
+        The network.
+    """
+    sources = [s for s in plan.sources if s.name != without]
+    groups = [list(source.pairs(data)) for source in sources]
+    rule = Preprocessing(zoom=plan.zoom, invert_bright=plan.invert_bright)
+    start = known or untrained(Card(RECIPE.network, RECIPE.target, rule), config.seed)
+    start = start.seeing(rule)
+    kept: list[Example] = []
+    held: list[Example] = []
+    for group in groups:
+        order = np.random.default_rng(0).permutation(len(group))
+        aside = set(order[: max(1, len(group) // HELD_OUT)].tolist())
+        for number, pair in enumerate(group):
+            (held if number in aside else kept).extend(prepare_pair(pair, number, start, config))
+    rule = replace(rule, diameter=median_diameter(kept + held))
+    return kept, held, describe(plan, start.seeing(rule), without)
+
+
+def describe(plan: Plan, start: Checkpoint, without: str | None) -> Checkpoint:
+    """Say in a checkpoint's card what the model is, and what it is made of."""
+    provenance = {
+        "description": plan.description,
+        "data": plan.data + (f"; without {without}" if without else ""),
+        "licence": plan.licence,
+    }
+    if start.card.is_trained:
+        provenance["started_from"] = start.card.provenance["data"]
+    return replace(start, card=replace(start.card, provenance=provenance))
+
+
+def finish(name: str, output: Path, scores: Path) -> None:
+    """Put a checkpoint into the package, with the command that made it and its test scores."""
+    best = Checkpoint.load(output)
+    pooled = json.loads(scores.read_text("utf-8"))["pooled"]
+    provenance = best.card.provenance | {
+        "name": name,
+        "command": f"python scripts/train_bundled.py {name} DATA",
+        "failures": PLANS[name].failures,
+        "scores": {
+            "test": "AP over all objects of the test images, at IoU thresholds",
+            **{threshold: round(row["ap"], 4) for threshold, row in pooled.items()},
+        },
+    }
+    card = replace(best.card, provenance=provenance)
+    print(replace(best, card=card).half().save(BUNDLED / f"{name}.safetensors"), provenance)
+
+
+if __name__ == "__main__":
+    main()
