@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_unet.cli import chunks
 from napari_unet.cli.flags import add_fields, given
-from napari_unet.cli.terminal import counted, progress_bar, stoppable, tell, warn
+from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import SegmentConfig
 
 if TYPE_CHECKING:
@@ -35,19 +36,37 @@ FLAGS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``napari-unet segment`` takes."""
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="TIFF, PNG or JPEG; files, folders or globs"
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="TIFF, PNG or JPEG; files, folders or globs; or one OME-Zarr",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="OUT", help="folder, or for one image a .tif path"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT",
+        help="folder, or for one image a .tif or .zarr path",
     )
     add_fields(parser, SegmentConfig, FLAGS)
     parser.add_argument("--scores", action="store_true", help="write NAME_scores.tif, too")
-    parser.add_argument("--force", action="store_true", help="write over existing labels")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="write NAME_objects.csv, too: area, shape and intensity of each object",
+    )
+    parser.add_argument(
+        "--rois", action="store_true", help="write NAME_rois.zip, too: ROIs for ImageJ"
+    )
+    parser.add_argument("--force", action="store_true", help="write over existing files")
+    chunks.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> bool:
     """Segment; returns whether every image was done."""
     config = SegmentConfig(**given(arguments, SegmentConfig))
+    if chunks.are_wanted(arguments):
+        return chunks.run(arguments, config)
     from napari_unet.images import find_images
 
     sources = find_images(arguments.inputs)
@@ -57,7 +76,14 @@ def run(arguments: argparse.Namespace) -> bool:
     jobs = plan(sources, arguments.output)
     engine, card = load_engine(config)
     steps = segment_files(
-        jobs, engine, card, config, force=arguments.force, scores=arguments.scores
+        jobs,
+        engine,
+        card,
+        config,
+        force=arguments.force,
+        scores=arguments.scores,
+        objects=arguments.measure,
+        rois=arguments.rois,
     )
     done = 0
     with progress_bar("tile") as bar:
@@ -78,7 +104,7 @@ def _tell(outcome: Outcome) -> None:
         return
     shape = "x".join(str(n) for n in outcome.shape)
     tell(
-        f"{outcome.job.source} -> {outcome.job.labels}: {counted(outcome.objects)} in {shape}"
+        f"{outcome.job.source} -> {outcome.job.labels}: {outcome.found} in {shape}"
         f" pixels, {outcome.seconds:.1f} s"
     )
 

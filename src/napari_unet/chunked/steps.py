@@ -1,0 +1,358 @@
+"""The steps from an image to labels, each of them a task for every chunk."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_unet import __version__
+from napari_unet.chunked import growing, output, parts, seams, splitting
+from napari_unet.chunked.grid import Grid
+from napari_unet.chunked.plan import Plan, averaging
+from napari_unet.chunked.source import Source
+from napari_unet.chunked.work import Work
+from napari_unet.chunked.workers import Run, in_turn
+from napari_unet.config import SegmentConfig
+from napari_unet.engines import Engine
+from napari_unet.files import is_same, make_folder
+from napari_unet.images.ngff import create_labels, is_beside, list_labels, writable
+from napari_unet.library import Card, find_model, read_card
+from napari_unet.preprocessing import Normalisation, measure, scaled_shape, zoom_factor
+from napari_unet.tiling import round_up
+
+TILE = 1152
+"""Written side of a tile, where none is asked for: 1.2 GB for a network of 24 base channels, and
+73 % of the pass is useful."""
+TILES = 2
+"""Along the side of a chunk: fewer seams than tiles."""
+UNFINISHED = ".unfinished"
+"""What the name of the folder ends in, beside the labels, in which they take shape."""
+LABELS = "labels"
+"""What marks of tasks lie under whose results are in the Zarr."""
+SHARES = {"predicting": 0.9, "joining": 0.03, "growing": 0.03, "writing": 0.03, "coarser": 0.01}
+"""Of the time, about, that each step takes."""
+
+
+@dataclass(frozen=True)
+class ChunkProgress:
+    """What is done, as :func:`segment_chunked` yields it.
+
+    Parameters
+    ----------
+    step : str
+        What is being done: measuring, predicting, joining, growing, writing, coarser (levels).
+    done, total : int
+        Chunks of this step.
+    share : float
+        Of all the work that is done, about, in [0, 1].
+    message : str
+        What the user should be told, if anything.
+    """
+
+    step: str
+    done: int
+    total: int
+    share: float
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class ChunkedSegmentation:
+    """Labels that were written.
+
+    Parameters
+    ----------
+    path : Path
+        The OME-Zarr.
+    shape : tuple of int
+        Of the finest level, (*leading, Y, X).
+    objects : int
+        In all planes; of a model that labels areas 0.
+    approximate : int
+        Components of the foreground that were too large to be split as a whole
+        (:data:`napari_unet.chunked.seams.LARGEST`); objects in them may differ from those that are
+        found in memory.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    objects: int
+    approximate: int
+
+
+def is_chunked(path: Path) -> bool:
+    """Say whether labels of that path are an OME-Zarr, in or beside an image."""
+    return path.suffix == ".zarr" or is_beside(path)
+
+
+def segment_chunked(
+    source: Source,
+    path: Path,
+    config: SegmentConfig,
+    *,
+    run: Run = in_turn,
+    engine: Engine | None = None,
+    card: Card | None = None,
+    force: bool = False,
+) -> Generator[ChunkProgress, bool | None, ChunkedSegmentation | None]:
+    """Segment an image a chunk at a time, from disk to disk.
+
+    The labels are those that :func:`napari_unet.segmentation.segment` gives of the whole image,
+    number by number, where scores are the same to the last bit (as with the same tile), with the
+    exception that :attr:`ChunkedSegmentation.approximate` counts.
+
+    Memory holds a few chunks, and a table of the objects. What is done lies in a folder beside the
+    labels; another run with the same settings goes on from there, whatever ended the last one. The
+    labels are there when they are complete.
+
+    Parameters
+    ----------
+    source : Source
+        The image.
+    path : Path
+        The OME-Zarr to write: a multiscale group, in the NGFF version of the image (0.5 where it
+        has none). Labels of ``IMAGE.zarr/labels/NAME`` are listed in the image.
+    config : SegmentConfig
+        As for :func:`napari_unet.segmentation.segment_steps`. A chunk is two tiles high and wide.
+        Without `pixel_size` and `diameter` the image's own pixel size counts, if the model states
+        one, too.
+    run : callable
+        Who does the tasks, from :func:`napari_unet.chunked.connect`.
+    engine, card
+        What runs the network in this process, and its card; None: the config's model, loaded by
+        whoever predicts.
+    force : bool
+        Replace labels that exist, and begin anew where other settings were begun with.
+
+    Yields
+    ------
+    ChunkProgress
+        After each task, and at least twice a second while others do them. Send True to stop.
+
+    Returns
+    -------
+    ChunkedSegmentation or None
+        None after a stop.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such image or model, they do not fit one another, labels are there, or what
+        was begun has other settings.
+    OSError
+        If it cannot be written, or workers do not answer any more.
+    OutOfMemory
+        If memory is not enough even for the smallest tile.
+    """
+    _check_free(source, path, force)
+    yield ChunkProgress("measuring", 0, 1, 0.0)
+    plan, record, message = _begin(source, path, config, card, engine is None, force)
+    if (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
+        return None
+    predict = partial(parts.predict, engine=engine and averaging(engine, config))
+    steps = _Steps(plan, run if engine is None else in_turn)
+    if (yield from steps.do("predicting", predict, range(len(plan.seen)))):
+        return None
+    approximate, counts = 0, [0] * plan.seen.planes
+    if plan.card.target.instances:
+        groups = plan.work.told("groups") or seams.join(plan)
+        approximate = groups["approximate"]
+        if (yield from steps.do("joining", splitting.settle, groups["tasks"])):
+            return None
+        if (yield from steps.do("growing", growing.grow, range(len(plan.seen)))):
+            return None
+        counts = plan.work.told("numbers") or growing.number(plan)
+    shape = (*plan.leading, *plan.shown.shape)
+    if not plan.labels.exists():
+        _create(plan, path, shape, max(counts), {**record, "approximate": approximate})
+    if (yield from steps.do("writing", output.write, range(len(plan.shown)))):
+        return None
+    for level, grid in enumerate(output.levels(plan), start=1):
+        task = partial(output.coarsen, level=level)
+        if (yield from steps.do("coarser", task, range(len(grid)), f"-{level}")):
+            return None
+    _finish(plan, path)
+    return ChunkedSegmentation(path, shape, sum(counts), approximate)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is done with a chunk, noted when it is done."""
+
+    plan: Plan
+    name: str
+    act: Callable[..., str]
+
+    def __call__(self, index: int) -> str:
+        message = self.act(self.plan, index=index)
+        self.plan.work.mark(self.name, index)
+        return message
+
+
+class _Steps:
+    """Does the steps one after the other, each for all chunks for which it is not done."""
+
+    def __init__(self, plan: Plan, run: Run) -> None:
+        self._plan, self._run = plan, run
+
+    def do(
+        self, step: str, act: Callable[..., str], indices: Iterable[int], suffix: str = ""
+    ) -> Generator[ChunkProgress, bool | None, bool]:
+        """Do a step, and yield progress; returns whether a stop came."""
+        name = f"{LABELS}/{step}{suffix}" if step in ("writing", "coarser") else step
+        known = self._plan.work.marked(name)
+        wanted = list(indices)
+        todo = [index for index in wanted if index not in known]
+        done, total = len(wanted) - len(todo), len(wanted)
+        before = sum(share for other, share in SHARES.items() if _precedes(other, step))
+        message = f"{done} of {total} chunks were predicted before." * bool(
+            done and todo and step == "predicting"
+        )
+        with closing(self._run(_Task(self._plan, name, act), todo)) as results:
+            for result in chain([None], results) if message else results:
+                if result is not None:
+                    done, message = done + (result[0] is not None), result[1]
+                share = before + SHARES[step] * done / total
+                if (yield ChunkProgress(step, done, total, share, message)):
+                    return True
+                message = ""
+        return False
+
+
+def _precedes(one: str, other: str) -> bool:
+    order = list(SHARES)
+    return order.index(one) < order.index(other)
+
+
+def _check_free(source: Source, path: Path, force: bool) -> None:
+    if is_same(path, source.path):
+        raise ValueError(f"{path} is the image itself: write its labels elsewhere.")
+    make_folder(path.parent)
+    if path.exists() and not force:
+        raise ValueError(f"{path} exists already: write over it with --force.")
+
+
+def _begin(
+    source: Source,
+    path: Path,
+    config: SegmentConfig,
+    card: Card | None,
+    needs_model: bool,
+    force: bool,
+) -> tuple[Plan, dict[str, Any], str]:
+    """Make a plan, or find the one that was begun; with how it is recorded, and what to tell."""
+    source = replace(source, path=source.path.absolute())
+    card = card or read_card(find_model(config.model))
+    rule = card.preprocessing
+    image = source.open()
+    if rule.pixel_size is not None and config.pixel_size is None and config.diameter is None:
+        config = replace(config, pixel_size=image.pixel_size)
+    planes = source.planes(rule, config.channel)
+    zoom = zoom_factor(rule, config.diameter, config.pixel_size)
+    tile = round_up(config.tile or TILE, card.network.alignment)
+    work = Work(path.with_name(path.name + UNFINISHED).absolute())
+    model = find_model(config.model) if needs_model else None
+    record = _record(source, planes.axes, image.data, replace(config, tile=tile), card, model)
+    _check_settings(work, record, force)
+    if model is not None:
+        copy = work.folder / "model.safetensors"
+        make_folder(work.folder)
+        if not copy.exists():
+            shutil.copyfile(model, copy.with_suffix(".part"))
+            copy.with_suffix(".part").replace(copy)
+        config = replace(config, model=str(copy))
+    measured = work.told("normalisation")
+    if measured is None:
+        measured = asdict(measure(planes, rule))
+        work.tell("normalisation", measured)
+    plan = Plan(
+        source,
+        card,
+        replace(config, tile=tile),
+        _normalisation(measured),
+        zoom,
+        Grid(len(planes), scaled_shape(planes.plane_shape, zoom), TILES * tile),
+        Grid(len(planes), planes.plane_shape, output.SIDE),
+        planes.leading,
+        work,
+    )
+    missing = f"{image.missing} of {image.chunks} chunks of {source.path} are missing"
+    return plan, record, f"{missing}: they are read as empty." if image.missing else ""
+
+
+def _normalisation(values: dict[str, Any]) -> Normalisation:
+    """Return what was measured, as JSON has it."""
+    known: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return Normalisation(**known)
+
+
+def _record(
+    source: Source,
+    axes: str,
+    data: Any,
+    config: SegmentConfig,
+    card: Card,
+    model: Path | None,
+) -> dict[str, Any]:
+    """Return what makes the labels what they are."""
+    settings = asdict(config)
+    for name in ("model", "device"):
+        del settings[name]
+    return {
+        "image": str(source.path),
+        "modified": source.path.stat().st_mtime_ns if source.path.is_file() else 0,
+        "shape": list(data.shape),
+        "dtype": str(data.dtype),
+        "axes": axes,
+        "model": card.provenance.get("name", Path(config.model).stem),
+        "sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else "",
+        "version": __version__,
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+    }
+
+
+def _check_settings(work: Work, record: dict[str, Any], force: bool) -> None:
+    """Compare with what was begun, if anything was."""
+    known = work.told("settings")
+    if known is not None and known != record:
+        if not force:
+            other = next(name for name in record if known.get(name) != record[name])
+            raise ValueError(
+                f"{work.folder} was begun with {other} = {known.get(other)!r} and not"
+                f" {record[other]!r}: use the same settings to go on, or --force to begin anew."
+            )
+        work.drop()
+    work.tell("settings", record)
+
+
+def _create(
+    plan: Plan, path: Path, shape: tuple[int, ...], most: int, record: dict[str, Any]
+) -> None:
+    """Make the Zarr that labels are written to, under another name until it is complete."""
+    image = replace(plan.source.open(), axes=plan.planes.axes)
+    plan.work.unmark(LABELS)
+    dtype = np.uint16 if most <= np.iinfo(np.uint16).max else np.uint32
+    new = plan.labels.with_name("new.zarr")
+    create_labels(new, image, shape, dtype, record, path.stem, is_beside(path))
+    new.replace(plan.labels)
+
+
+def _finish(plan: Plan, path: Path) -> None:
+    """Let the labels appear, in place of those that were there; clear away the work."""
+    with writable(path):
+        if path.exists():
+            aside = plan.work.folder / "replaced"
+            shutil.rmtree(aside, ignore_errors=True)
+            path.replace(aside)
+        plan.labels.replace(path)
+    list_labels(path)
+    plan.work.drop()

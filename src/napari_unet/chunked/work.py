@@ -1,0 +1,116 @@
+"""The folder in which a segmentation takes shape: what is done is found again after a crash."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unet.files import make_folder, write_whole
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Files of arrays, each written whole or not at all, and marks of the tasks that are done.
+
+    All who work on an image see the same folder. A task that is done twice, as when its mark was
+    not written any more, leaves the same files again.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    """
+
+    folder: Path
+
+    def save(self, name: str, **arrays: NDArray[Any] | int) -> None:
+        """Write arrays as one file.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        path = self._path(name)
+        _written(path, lambda temporary: np.savez(temporary, **arrays))  # type: ignore[arg-type]
+
+    def load(self, name: str, *fields: str) -> Arrays:
+        """Read what `save` wrote, or some of the arrays.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it is not there: this machine sees another disk.
+        """
+        path = self._path(name)
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {field: file[field] for field in fields or file.files}
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{path} is missing on a machine that needs it: let all workers see one disk."
+            ) from error
+
+    def has(self, name: str) -> bool:
+        """Say whether `save` wrote that."""
+        return self._path(name).exists()
+
+    def within(self, name: str) -> Iterator[str]:
+        """Yield the names of all that was saved below one."""
+        folder = self.folder / name
+        if folder.is_dir():
+            for path in sorted(folder.glob("[0-9]*.npz")):
+                yield f"{name}/{path.stem}"
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.npz"
+
+    def tell(self, name: str, values: Any) -> None:
+        """Write what JSON takes."""
+        text = json.dumps(values, indent=1, ensure_ascii=False)
+        _written(
+            self.folder / f"{name}.json",
+            lambda temporary: temporary.write_text(text, encoding="utf-8"),
+        )
+
+    def told(self, name: str) -> Any:
+        """Return what `tell` wrote, or None."""
+        path = self.folder / f"{name}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def mark(self, phase: str, index: int) -> None:
+        """Note that a task is done."""
+        _written(self.folder / "done" / phase / str(index), lambda path: None)
+
+    def marked(self, phase: str) -> set[int]:
+        """Return the tasks that are done."""
+        folder = self.folder / "done" / phase
+        if not folder.is_dir():
+            return set()
+        return {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+
+    def unmark(self, phase: str) -> None:
+        """Forget which tasks of a phase, and of those below it, are done."""
+        shutil.rmtree(self.folder / "done" / phase, ignore_errors=True)
+
+    def drop(self) -> None:
+        """Remove the folder and all that is in it."""
+        shutil.rmtree(self.folder)
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> None:
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    write_whole(path, lambda temporary: (write(temporary), None)[1])

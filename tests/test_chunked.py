@@ -1,0 +1,381 @@
+"""Labels made chunk by chunk are those made in memory, on scores that are drawn in the image."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import dask.array
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from scipy.ndimage import gaussian_filter
+
+from napari_unet.chunked import Source, is_chunked, seams, segment_chunked, splitting
+from napari_unet.chunked.work import Work
+from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
+from napari_unet.images import ngff
+from napari_unet.library import Card
+from napari_unet.prediction import run_to_end
+from napari_unet.segmentation import segment_steps
+
+TARGET = Target(extras=("distance",))
+RULE = Preprocessing(channels=2, low=0, high=100, invert_bright=False, diameter=10.0)
+CONFIG = SegmentConfig(device="cpu", tile=16, min_size=4, threshold=0.5)  # chunks of 32
+
+
+def card(target: Target = TARGET, rule: Preprocessing = RULE) -> Card:
+    network = UNetConfig(
+        in_channels=rule.channels, out_channels=target.channels, base_channels=2, depth=1
+    )
+    return Card(replace(network, padding="same"), target, rule)
+
+
+CARD = card()
+
+
+class Drawn:
+    """An engine whose scores are the image: background is what the first channel leaves."""
+
+    notice = ""
+
+    def __init__(self, config=CARD.network, seconds=0.0):
+        self.config, self.seconds, self.calls = config, seconds, 0
+
+    def __call__(self, batch):
+        time.sleep(self.seconds)
+        self.calls += 1
+        return np.concatenate([1 - batch[:, :1], batch], axis=1)
+
+    @property
+    def channels(self):
+        return self.config.out_channels
+
+    def choose_tile(self, shape):
+        return 64
+
+    def fall_back(self):
+        return False
+
+
+def drawing(shape=(100, 75), seed=0, smooth=2.0, channels=2) -> np.ndarray:
+    """Components, holes and islands of all sizes; min and max are 0 and 1000, so scores are it."""
+    random = np.random.default_rng(seed)
+    image = np.stack([gaussian_filter(random.normal(size=shape), s) for s in (smooth, 1.0)])
+    image -= image.min(axis=(1, 2), keepdims=True)
+    image *= 1000 / image.max(axis=(1, 2), keepdims=True)
+    return image[:channels].astype(np.uint16)
+
+
+def in_memory(image, config=CONFIG, card=CARD, axes="CYX"):
+    return run_to_end(segment_steps(image, Drawn(card.network), card, config, axes)).labels
+
+
+def steps(image, folder: Path, config=CONFIG, card=CARD, axes="CYX", engine=None, **options):
+    source = Source(folder / "image.zarr", axes, image)
+    engine = engine or Drawn(card.network)
+    path = folder / "labels.zarr"
+    return segment_chunked(source, path, config, engine=engine, card=card, **options)
+
+
+def chunked(image, folder: Path, *arguments, **options):
+    result = run_to_end(steps(image, folder, *arguments, **options))
+    return zarr.open_array(result.path / "0", mode="r")[:], result
+
+
+@pytest.mark.parametrize(
+    ("seed", "smooth", "shape"),
+    [(0, 1, (100, 75)), (1, 2, (64, 97)), (2, 4, (130, 66)), (3, 2, (31, 120)), (4, 2, (32, 32))],
+)
+def test_labels_are_those_of_the_whole_image(tmp_path: Path, seed, smooth, shape):
+    image = drawing(shape, seed, smooth)
+    labels, result = chunked(image, tmp_path)
+    expected = in_memory(image)
+    np.testing.assert_array_equal(labels, expected)
+    assert result.objects == expected.max() > 1
+    assert result.approximate == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"remove_border": True},
+        {"fill_holes": False},
+        {"min_size": 0},
+        {"min_size": 60},
+        {"threshold": 0.3},
+        {"threshold": 0.99},
+        {"diameter": 7.0},
+        {"diameter": 15.0},
+        {"averaged": True},
+    ],
+    ids=str,
+)
+def test_whatever_is_asked_for(tmp_path: Path, change):
+    image, config = drawing(seed=5), replace(CONFIG, **change)
+    labels, _ = chunked(image, tmp_path, config)
+    np.testing.assert_array_equal(labels, in_memory(image, config))
+
+
+def test_a_model_without_distances(tmp_path: Path):
+    image = drawing(seed=6, channels=1)[0].astype(np.float32) / 3 - 7
+    one = card(Target(), replace(RULE, channels=1))
+    labels, _ = chunked(image, tmp_path, CONFIG, one, "YX")
+    np.testing.assert_array_equal(labels, in_memory(image, CONFIG, one, "YX"))
+
+
+def test_a_model_of_areas(tmp_path: Path):
+    image = drawing(seed=7)
+    areas = card(Target(classes=("nothing", "this", "that"), instances=False))
+    labels, result = chunked(image, tmp_path, CONFIG, areas)
+    np.testing.assert_array_equal(labels, in_memory(image, CONFIG, areas))
+    assert result.objects == 0
+
+
+def test_planes_are_numbered_each(tmp_path: Path):
+    stack = np.stack([drawing(seed=seed) for seed in (8, 9)])[:, None]  # (T, Z, C, Y, X)
+    lazy = dask.array.from_array(stack, chunks=(1, 1, 1, 40, 40))
+    labels, result = chunked(lazy, tmp_path, axes="TZCYX")
+    expected = in_memory(stack, axes="TZCYX")
+    np.testing.assert_array_equal(labels, expected)
+    assert result.objects == expected[0].max() + expected[1].max()
+
+
+def rings() -> np.ndarray:
+    """A ring around four chunks, with an island in it or not, and one around a crossing of seams.
+
+    The first channel is the foreground; of the second, the distance, each has but one seed.
+    """
+    image = np.zeros((2, 128, 256), np.uint16)
+    for left in (0, 128):
+        image[0, 20:108, left + 20 : left + 108] = 1000
+        image[0, 24:104, left + 24 : left + 104] = 0
+        image[1, 20:24, left + 20 : left + 24] = 1000
+    image[0, 50, 200] = 1000  # too small to stay, and yet it keeps the right hole open
+    image[0, 60:68, 60:68] = image[1, 60:68, 60:68] = 1000
+    image[0, 62:66, 62:66] = 0
+    return image
+
+
+def test_holes_that_are_larger_than_chunks(tmp_path: Path):
+    image = rings()
+    image[:, 56:72, 56:72] = 0
+    labels, result = chunked(image, tmp_path)
+    np.testing.assert_array_equal(labels, in_memory(image))
+    assert result.objects == 2
+    assert labels[64, 64] == 1
+    assert labels[64, 192] == 0
+
+
+def test_objects_across_the_corners_of_chunks(tmp_path: Path):
+    image = rings()
+    labels, result = chunked(image, tmp_path)
+    np.testing.assert_array_equal(labels, in_memory(image))
+    assert result.objects == 3
+    assert (labels[60:68, 60:68] == labels[64, 64]).all()
+    assert labels[40, 40] == 0  # an object lies in the hole
+
+
+def test_an_empty_image(tmp_path: Path):
+    labels, result = chunked(np.zeros((2, 70, 70), np.uint8), tmp_path)
+    assert result.objects == labels.max() == 0
+
+
+def test_what_is_too_large_is_split_window_by_window(tmp_path: Path, monkeypatch):
+    """With a window that sees all it is what it is in memory; with a smaller one it is similar."""
+    image = drawing((120, 120), 10)
+    config = replace(CONFIG, threshold=0.4)  # nearly all is one component
+    expected = in_memory(image, config)
+    monkeypatch.setattr(seams, "LARGEST", 40 * 40)
+    monkeypatch.setattr(splitting, "REACH", 200)
+    labels, result = chunked(image, tmp_path, config)
+    np.testing.assert_array_equal(labels, expected)
+    assert result.approximate > 0
+    monkeypatch.setattr(splitting, "REACH", 40)
+    labels, _ = chunked(image, tmp_path, config, force=True)
+    assert np.mean((labels > 0) == (expected > 0)) > 0.99
+    assert abs(labels.max() / expected.max() - 1) < 0.1
+
+
+def test_what_is_too_large_stays_one_without_distances(tmp_path: Path, monkeypatch):
+    image = drawing((120, 120), 11, channels=1)[0]
+    one = card(Target(), replace(RULE, channels=1))
+    config = replace(CONFIG, fill_holes=False)
+    monkeypatch.setattr(seams, "LARGEST", 40 * 40)
+    labels, result = chunked(image, tmp_path, config, one, "YX")
+    np.testing.assert_array_equal(labels, in_memory(image, config, one, "YX"))
+    assert result.approximate > 0
+
+
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
+    """Whenever that was: each run does a few tasks more."""
+    image, engine = drawing(seed=12), Drawn()
+    for done in range(1, 100, 7):
+        work = steps(image, tmp_path, engine=engine)
+        try:
+            for _ in range(done):
+                next(work)
+            work.send(True)
+        except StopIteration as end:
+            if end.value is not None:
+                break
+    labels = zarr.open_array(tmp_path / "labels.zarr" / "0", mode="r")[:]
+    np.testing.assert_array_equal(labels, in_memory(image))
+    once = Drawn()
+    chunked(image, tmp_path, engine=once, force=True)
+    assert engine.calls <= once.calls + 8  # a stop loses no chunk that was done
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import test_chunked as t
+for step in t.steps(t.drawing(seed=13), Path(sys.argv[1]), engine=t.Drawn(seconds=0.02)):
+    print(step.step, step.done, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("when", ["predicting 4", "growing 4"])
+def test_it_goes_on_after_it_was_killed(tmp_path: Path, when: str):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, cwd=Path(__file__).parent, text=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith(when))
+        process.kill()
+    assert not (tmp_path / "labels.zarr").exists()
+    engine = Drawn()
+    labels, _ = chunked(drawing(seed=13), tmp_path, engine=engine)
+    np.testing.assert_array_equal(labels, in_memory(drawing(seed=13)))
+    assert engine.calls <= 12 * 4 - 4 * 4  # the tiles of four chunks at least are not done again
+
+
+def test_other_settings_do_not_go_on(tmp_path: Path):
+    image = drawing(seed=14)
+    work = steps(image, tmp_path)
+    for _ in range(4):
+        next(work)
+    work.close()
+    other = replace(CONFIG, threshold=0.4)
+    with pytest.raises(ValueError, match=r"threshold = 0\.5 and not 0\.4.*--force"):
+        chunked(image, tmp_path, other)
+    labels, _ = chunked(image, tmp_path, other, force=True)
+    np.testing.assert_array_equal(labels, in_memory(image, other))
+
+
+def test_labels_that_exist_are_replaced_by_force_only(tmp_path: Path):
+    chunked(drawing(seed=15), tmp_path)
+    with pytest.raises(ValueError, match=r"exists already.*--force"):
+        chunked(drawing(seed=16), tmp_path)
+    labels, _ = chunked(drawing(seed=16), tmp_path, force=True)
+    np.testing.assert_array_equal(labels, in_memory(drawing(seed=16)))
+
+
+def test_what_was_left_by_a_run_that_was_killed_at_its_end(tmp_path: Path, monkeypatch):
+    image, engine = drawing(seed=21), Drawn()
+    for _ in range(2):  # the second one puts the labels of the first aside
+        with monkeypatch.context() as patch:
+            patch.setattr(Work, "drop", lambda self: None)
+            chunked(image, tmp_path, engine=engine, force=True)
+    labels, _ = chunked(image, tmp_path, engine=engine, force=True)
+    np.testing.assert_array_equal(labels, in_memory(image))
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
+
+
+def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    image, engine = drawing(seed=17), Drawn()
+    work = steps(image, tmp_path, engine=engine)
+    for _ in range(4):
+        next(work)
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="the disk is full"):
+        run_to_end(work)
+    monkeypatch.undo()
+    before = engine.calls
+    labels, _ = chunked(image, tmp_path, engine=engine)
+    np.testing.assert_array_equal(labels, in_memory(image))
+    assert engine.calls < before + 12 * 4
+
+
+def test_a_zarr_is_read_where_it_is_and_its_missing_chunks_are_counted(tmp_path: Path):
+    image = drawing(seed=18)
+    image[:, 40:80, 40:] = 0
+    group = zarr.create_group(
+        tmp_path / "image.zarr",
+        attributes={
+            "ome": {
+                "version": "0.5",
+                "multiscales": [
+                    {
+                        "axes": [
+                            {"name": "c", "type": "channel"},
+                            {"name": "y", "type": "space", "unit": "micrometer"},
+                            {"name": "x", "type": "space", "unit": "micrometer"},
+                        ],
+                        "datasets": [
+                            {
+                                "path": "full",
+                                "coordinateTransformations": [
+                                    {"type": "scale", "scale": [1, 0.5, 0.25]},
+                                    {"type": "translation", "translation": [0, 3, 4]},
+                                ],
+                            }
+                        ],
+                    }
+                ],
+            }
+        },
+    )
+    group.create_array("full", shape=image.shape, chunks=(1, 40, 40), dtype=image.dtype)[:] = image
+    path = tmp_path / "image.zarr" / "labels" / "drawn"
+    assert is_chunked(path)
+    source = Source(tmp_path / "image.zarr")
+    work = segment_chunked(source, path, CONFIG, engine=Drawn(), card=CARD)
+    messages = [step.message for step in work if step.message]
+    assert messages == [
+        f"2 of 12 chunks of {tmp_path / 'image.zarr'} are missing: they are read as empty."
+    ]
+    written = ngff.open_zarr(path)
+    np.testing.assert_array_equal(written.data[:], in_memory(image))
+    assert (written.axes, written.scale, written.translation) == ("YX", (0.5, 0.25), (3, 4))
+    assert written.units == ("micrometer", "micrometer")
+    listed = zarr.open_group(tmp_path / "image.zarr" / "labels").attrs["ome"]
+    assert listed == {"version": "0.5", "labels": ["drawn"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [({}, "MappedArray"), ({"tile": (32, 32), "compression": "zlib"}, "CompressedArray")],
+    ids=["mapped", "compressed"],
+)
+def test_a_tiff_stays_in_its_file(tmp_path: Path, monkeypatch, options, kind):
+    monkeypatch.setattr("napari_unet.images.reading.MAPPED_BYTES", 1)
+    image = drawing(seed=19)
+    metadata = {"axes": "CYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+    tifffile.imwrite(tmp_path / "image.tif", image, metadata=metadata, ome=True, **options)
+    source = Source(tmp_path / "image.tif")
+    assert type(source.open().data).__name__ == kind
+    work = segment_chunked(source, tmp_path / "out.zarr", CONFIG, engine=Drawn(), card=CARD)
+    result = run_to_end(work)
+    labels = ngff.open_zarr(result.path)
+    np.testing.assert_array_equal(labels.data[:], in_memory(image))
+    assert labels.pixel_size == 0.5
+
+
+@pytest.mark.parametrize("band", [1, 7, 1000])
+def test_statistics_are_those_of_the_same_pixels(tmp_path: Path, monkeypatch, band: int):
+    monkeypatch.setattr("napari_unet.chunked.source.BAND", band)
+    image = drawing(seed=20)
+    plane = Source(tmp_path, "CYX", image).planes(RULE, None)[0]
+    for step in (1, 3, 10):
+        part = plane[:, ::step, ::step]
+        np.testing.assert_array_equal(part, image[:, ::step, ::step])

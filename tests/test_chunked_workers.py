@@ -1,0 +1,144 @@
+"""Chunks shared among processes, from the command line and to a cluster."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_unet.checkpoint import Checkpoint
+from napari_unet.chunked import Source, connect, segment_chunked, workers
+from napari_unet.cli import main
+from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
+from napari_unet.images import ngff
+from napari_unet.library import Card
+from napari_unet.model import build
+from napari_unet.prediction import run_to_end
+
+NETWORK = UNetConfig(out_channels=3, base_channels=2, depth=1, padding="same")
+CARD = Card(NETWORK, Target(extras=("distance",)), Preprocessing(diameter=10.0))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> SegmentConfig:
+    path = Checkpoint.of(build(NETWORK), CARD).save(tmp_path / "model.safetensors")
+    return SegmentConfig(model=str(path), device="cpu", tile=32, min_size=0)
+
+
+@pytest.fixture
+def image(tmp_path: Path, rng: np.random.Generator) -> Path:
+    pixels = rng.integers(0, 1000, (130, 150), np.uint16)
+    zarr.save_array(tmp_path / "image.zarr", pixels)
+    return tmp_path / "image.zarr"
+
+
+def finished(image: Path, name: str, config: SegmentConfig, **options) -> np.ndarray:
+    work = segment_chunked(Source(image), image.with_name(name), config, **options)
+    return ngff.open_zarr(run_to_end(work).path).data[:]
+
+
+# What distributed says of a machine that is slow, or of a worker that was killed.
+@pytest.mark.filterwarnings("ignore::UserWarning:distributed")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_worker_that_is_killed_loses_nothing(image: Path, config: SegmentConfig):
+    pytest.importorskip("distributed")
+    from distributed import LocalCluster
+
+    # In the middle of what an untrained network gives, so that there are objects.
+    config = replace(config, threshold=0.35)
+    expected = finished(image, "expected.zarr", config)
+    assert expected.max() > 1
+    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    with (
+        LocalCluster(n_workers=2, silence_logs="CRITICAL", **options) as cluster,
+        connect(cluster.scheduler_address) as run,
+    ):
+        path = image.with_name("shared.zarr")
+        work = segment_chunked(Source(image), path, config, run=run)
+        next(step for step in work if step.step == "predicting" and step.done == 1)
+        os.kill(cluster.workers[0].pid, signal.SIGKILL)
+        result = run_to_end(work)
+    np.testing.assert_array_equal(ngff.open_zarr(path).data[:], expected)
+    assert result.objects == expected.max()
+
+
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "PATIENCE", 0.2)
+    with pytest.raises(OSError, match=r"tcp://127\.0\.0\.1:9 does not answer"):
+        connect("tcp://127.0.0.1:9").__enter__()
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(workers, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"napari-unet-segmentation\[cluster\]"):
+        connect(workers=2).__enter__()
+
+
+@pytest.mark.parametrize(("scheduler", "number"), [("tcp://here:1", 2), (None, 0)])
+def test_workers_that_cannot_be(scheduler: str | None, number: int):
+    with pytest.raises(ValueError, match="workers"):
+        connect(scheduler, number).__enter__()
+
+
+def run(*arguments: object) -> int:
+    return main([str(a) for a in arguments])
+
+
+def test_the_command_line(image: Path, config: SegmentConfig, capsys):
+    out = image.with_name("out.zarr")
+    command = ["segment", image, "--model", config.model, "--device", "cpu", "--tile", 32]
+    assert run(*command, "-o", out) == 0
+    assert f"{image} -> {out}: " in capsys.readouterr().out
+    labels = ngff.open_zarr(out)
+    np.testing.assert_array_equal(
+        labels.data[:], finished(image, "again.zarr", replace(config, min_size=None))
+    )
+    assert zarr.open_group(out).attrs["napari_unet"]["model"] == "model"
+    assert run(*command, "-o", out) == 2
+    assert "--force" in capsys.readouterr().err
+    assert run(*command, "-o", out, "--force") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["image.zarr"], "-o labels.zarr"),
+        (["image.zarr", "-o", "folder"], "-o labels.zarr"),
+        (["none.zarr", "-o", "out.zarr"], "none.zarr does not exist"),
+        (["image.zarr", "image.zarr", "-o", "out.zarr"], "one at a time"),
+        (["image.zarr", "-o", "out.zarr", "--rois"], "--rois needs the labels in memory"),
+        (["image.zarr", "-o", "image.zarr"], "is the image itself"),
+        (["group.zarr", "-o", "out.zarr"], "holds the arrays a, b"),
+        (["plate.zarr", "-o", "out.zarr"], "holds several images: name one"),
+        (["odd.zarr", "-o", "out.zarr"], "are no OME-Zarr 0.4 or 0.5"),
+        (["axes.zarr", "-o", "out.zarr"], "do not fit an array of shape"),
+        (["notes.zarr", "-o", "out.zarr"], "holds no Zarr array"),
+        (["broken.zarr", "-o", "out.zarr"], "cannot be read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_is_one_sentence(image: Path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(image.parent)
+    for name in "ab":
+        zarr.open_group("group.zarr").create_array(name, shape=(8, 8), dtype="u1")
+    zarr.create_group("plate.zarr", attributes={"ome": {"plate": {}}}).create_group("A")
+    zarr.create_group("odd.zarr", attributes={"multiscales": [{"axes": ["y", "x"]}]})
+    level = {
+        "path": "0",
+        "coordinateTransformations": [{"type": "scale", "scale": [1]}],
+    }
+    told = {"multiscales": [{"axes": [{"name": "x"}], "datasets": [level]}]}
+    zarr.create_group("axes.zarr", attributes=told).create_array("0", shape=(8, 8), dtype="u1")
+    Path("notes.zarr").mkdir()
+    zarr.save_array("broken.zarr", np.ones((64, 64), np.uint8))
+    Path("broken.zarr/c/0/0").write_bytes(b"nothing")
+    assert run("segment", *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("out.zarr").exists()
