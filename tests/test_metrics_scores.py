@@ -16,11 +16,13 @@ from napari_unet.metrics import (
     METRICS,
     Evaluation,
     average_precision,
+    class_ious,
     compare_objects,
     dice,
     info_scores,
     iou,
     match,
+    mean_iou,
     mean_values,
     measure,
     pool,
@@ -214,6 +216,7 @@ def test_by_name_all_metrics_are_what_their_functions_return(pairs):
         assert values["dice"] == dice(prediction, truth)
         assert values["rand"] == pytest.approx(rand_scores(prediction, truth).f)
         assert values["info"] == info_scores(prediction, truth).f
+        assert values["class-iou"]["mean"] == mean_iou(class_ious(prediction, truth))
     evaluation = average_precision(pairs)
     pooled, mean = pool(images), mean_values(images)
     assert pooled.values()["0.5"]["ap"] == evaluation.pooled[0].ap

@@ -98,11 +98,12 @@ class Measured:
         Errors have "least" and "at 0.5"; classes, those that there are, their numbers, and "mean".
         """
         classes = {str(n): ratio.value for n, ratio in enumerate(self.classes) if ratio.whole}
+        classes["mean"] = mean_iou(self.classes)
         objects = [name for name in self.names if name in OBJECTS]
         return {
             **{str(m.threshold): {n: OBJECTS[n](m) for n in objects} for m in self.matchings},
             **{name: ratio.value for name, ratio in self.scores.items()},
-            **({CLASSES: {**classes, "mean": mean_iou(self.classes)}} if classes else {}),
+            **({CLASSES: classes} if CLASSES in self.names else {}),
             **{n: {"least": e.least, "at 0.5": e.at(0.5)} for n, e in self.errors.items()},
         }
 
