@@ -126,12 +126,12 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
     try:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
-            axes = _known_axes(series.axes, series.shape)
+            axes = known_axes(series.axes, series.shape)
             mapped = series.nbytes >= MAPPED_BYTES and series.dataoffset is not None
             if not mapped:
-                _check_complete(file)
+                check_complete(file)
             data = tifffile.memmap(path, mode="r") if mapped else series.asarray()
-            pixel_size, spacing = _sizes(file)
+            pixel_size, spacing = stated_sizes(file)
             private = file.pages.first.tags.get(tag) if tag is not None else None
             value = b"" if private is None else bytes(private.value)
     except (OSError, MemoryError):
@@ -144,7 +144,7 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
     return Image(data.reshape(series.shape), axes, pixel_size, spacing, path, value)
 
 
-def _check_complete(file: tifffile.TiffFile) -> None:
+def check_complete(file: tifffile.TiffFile) -> None:
     """Raise if the file ends before its pixels do: tifffile would fill them with zeros."""
     size = file.filehandle.size
     for page in file.series[0].pages:
@@ -155,7 +155,7 @@ def _check_complete(file: tifffile.TiffFile) -> None:
             raise ValueError("the file ends before its pixels do")
 
 
-def _known_axes(axes: str, shape: tuple[int, ...]) -> str:
+def known_axes(axes: str, shape: tuple[int, ...]) -> str:
     """Keep the letters that mean something here; any other axis is walked plane by plane."""
     letters = "".join(a if a in "TZCYXS" else "Q" for a in axes)
     if "Y" not in letters or "X" not in letters or len(letters) != len(shape):
@@ -163,7 +163,7 @@ def _known_axes(axes: str, shape: tuple[int, ...]) -> str:
     return letters
 
 
-def _sizes(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
+def stated_sizes(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
     """Return micrometres per pixel and between planes, where the file gives a unit of length."""
     if file.is_ome and file.ome_metadata:
         return tuple(_ome_size(file.ome_metadata, axis) for axis in "XZ")  # type: ignore[return-value]

@@ -148,9 +148,9 @@ def _open_compressed(path: Path) -> StoredImage | None:
             series = file.series[0]
             if series.dataoffset is not None or series.nbytes < reading.MAPPED_BYTES:
                 return None
-            reading._check_complete(file)
-            axes = reading._known_axes(series.axes, series.shape)
-            return _with_sizes(CompressedArray(path, series), axes, *reading._sizes(file))
+            reading.check_complete(file)
+            axes = reading.known_axes(series.axes, series.shape)
+            return _with_sizes(CompressedArray(path, series), axes, *reading.stated_sizes(file))
     except Exception:  # whatever is wrong with it, read_image says so
         return None
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet._qt.evaluate.request import Request, fingerprint
+from napari_unet._qt.evaluate.request import Request
+from napari_unet._qt.watching import fingerprint
 
 if TYPE_CHECKING:  # loads scipy
     from napari_unet.metrics import Matching

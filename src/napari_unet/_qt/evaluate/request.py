@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import napari
 import numpy as np
@@ -140,8 +139,3 @@ def request(
             f"{prediction.name} has the shape {shapes[0]} and {truth.name} {shapes[1]}: {advice}."
         )
     return Request(prediction, truth, found, position(viewer, prediction), drawn, wish)
-
-
-def fingerprint(*arrays: NDArray[Any]) -> tuple[Any, ...]:
-    """Return what two sets of arrays have in common only if they are equal (but for 1 in 2^32)."""
-    return tuple((a.shape, crc32(np.ascontiguousarray(a).data)) for a in arrays)

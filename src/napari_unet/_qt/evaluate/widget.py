@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from napari_unet._qt.evaluate.pair import Pair, is_numbered_by_plane
 from napari_unet._qt.evaluate.report import Report, evaluate_steps
 from napari_unet._qt.evaluate.request import Request, Wish, request
 from napari_unet._qt.evaluate.results import Results
-from napari_unet._qt.evaluate.watching import Watch
+from napari_unet._qt.evaluate.watching import emitters, reading
 from napari_unet._qt.message import Message
+from napari_unet._qt.watching import Watch
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.files import write_whole
 
@@ -65,7 +67,7 @@ class EvaluateWidget(QWidget):
         self.button = button("Evaluate", "Count which objects were found, missed and invented.")
         self.message = Message(napari_viewer)
         self.results = Results(napari_viewer)
-        self._watch = Watch(napari_viewer, self)
+        self._watch = Watch(partial(emitters, napari_viewer), partial(reading, napari_viewer), self)
         self._lay_out()
         self._connect()
         self.message.tell(AT_FIRST)

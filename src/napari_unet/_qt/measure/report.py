@@ -11,8 +11,8 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from napari_unet._qt.evaluate.request import fingerprint
 from napari_unet._qt.layers import axes_of, micrometres, pixels
+from napari_unet._qt.watching import fingerprint
 
 Table = dict[str, NDArray[Any]]
 _UNITS = {"_px": " (px)", "_um2": " (µm²)", "_um": " (µm)", "_deg": " (°)"}

@@ -16,9 +16,10 @@ from napari_unet._qt.measure.report import Report, measuring, saving
 from napari_unet._qt.measure.showing import go_to, selected
 from napari_unet._qt.measure.sources import Sources
 from napari_unet._qt.measure.table import ObjectsTable
-from napari_unet._qt.measure.watching import Watch
+from napari_unet._qt.measure.watching import emitters, reading
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
+from napari_unet._qt.watching import Watch
 from napari_unet._qt.worker import Job
 
 AT_FIRST = "Measures area, shape and intensity of each object."
@@ -51,7 +52,7 @@ class MeasureWidget(QWidget):
         self.plot = MeasuresPlot(napari_viewer)
         self.save_button = button("Save CSV…", "Save the whole table for a spreadsheet.")
         self._results = QWidget()
-        self._watch = Watch(self)
+        self._watch = Watch(emitters, reading, self)
         self._lay_out()
         self._connect()
         self.reset_choices()
