@@ -29,6 +29,8 @@ from napari_unet.training import Files, Pair, median_diameter, prepare_pair, tra
 SET = Path("dsb2018_stardist", "train")
 EVERY = 10
 """Of so many images one is held out."""
+NEVER = 10**9
+"""Steps between validations, of which the one at the end is then the only one."""
 SHOWN_EVERY = 50
 """Steps between signs of life."""
 

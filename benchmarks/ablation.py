@@ -19,12 +19,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from _experiment import Result, load, run
+from _experiment import NEVER, Result, load, run
 from _records import add_line, budget_of, mean_and_range, read_lines
 from napari_unet.config import RECIPES, Target, TrainConfig, UNetConfig
 
-NEVER = 10**9
-"""Steps between validations, of which the one at the end is then the only one."""
 NETWORK = UNetConfig(base_channels=24, padding="same", dropout=0.0)
 BARE = replace(
     RECIPES["standard"].training,

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from _experiment import Result, load, model_path, run
+from _experiment import NEVER, Result, load, model_path, run
 from _records import add_line, budget_of, machine, mean_and_range, read_lines
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import RECIPES, SegmentConfig, TrainConfig
@@ -44,8 +44,6 @@ from napari_unet.training import Pair
 
 RECIPE = RECIPES["standard"]
 """Target and training of all, and the network but for its width and depth."""
-NEVER = 10**9
-"""Steps between validations, of which the one at the end is then the only one."""
 
 
 def main() -> None:

@@ -202,7 +202,7 @@ def test_a_result_says_in_words_and_columns_what_its_classes_are():
     kinds = Objects(np.array([1, 2, 2]), np.array([0.9, 0.8, 0.7]))
     card = Card(shape_of(FRUIT), FRUIT, Preprocessing())
     result = Segmentation(labels, (), card, (kinds,), (0,), frame)
-    assert result.in_words() == "3 objects: 1 apple, 2 pear"
+    assert result.in_words == "3 objects: 1 apple, 2 pear"
     features = {name: column.tolist() for name, column in result.features().items()}
     assert features == {
         "index": [1, 2, 3],
@@ -210,11 +210,11 @@ def test_a_result_says_in_words_and_columns_what_its_classes_are():
         "score": [0.9, 0.8, 0.7],
     }
     plain = replace(result, card=Card(shape_of(Target()), Target(), Preprocessing()))
-    assert plain.in_words() == "3 objects"
+    assert plain.in_words == "3 objects"
     assert "class" not in plain.features()
     areas = replace(result, labels=labels % 3, objects=())
     areas = replace(areas, card=Card(shape_of(AREAS), AREAS, Preprocessing()))
-    assert areas.in_words() == "cytoplasm 25.0 %, nucleus 12.5 %"
+    assert areas.in_words == "cytoplasm 25.0 %, nucleus 12.5 %"
     assert areas.features()["class"].tolist() == list(AREAS.classes)
 
 

@@ -176,7 +176,7 @@ def segment_files(
             continue
         seconds = time.monotonic() - start
         number, shape = count_objects(result.labels), result.labels.shape
-        yield Outcome(job, number, result.in_words(), shape, seconds)
+        yield Outcome(job, number, result.in_words, shape, seconds)
 
 
 def _until_stopped(

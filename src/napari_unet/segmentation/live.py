@@ -100,7 +100,7 @@ def segment_live(
     if stop and progress.labels is None:  # a stop within a plane: what it has is decided on now
         last = _final(progress.plane, progress.frame, result.plane(progress.plane))
         yield Shown(progress, (last,))
-    return result
+    return _counted(result)
 
 
 def relabel_live(
@@ -137,7 +137,7 @@ def relabel_live(
             number = result.planes.index(plane)
             objects[number] = describe_objects(labels, result.scores[number], target)
         yield _final(plane, result.frame, labels)
-    return replace(anew, objects=tuple(objects))
+    return _counted(replace(anew, objects=tuple(objects)))
 
 
 class _Preview:
@@ -173,6 +173,12 @@ class _Preview:
             keep_cut=True,
         )
         return self._mosaic.add(write, labels)
+
+
+def _counted(result: Segmentation) -> Segmentation:
+    """Let a result be put into words here: pixels take a while, which a window has not."""
+    _ = result.in_words
+    return result
 
 
 def _final(plane: int, frame: Frame, labels: NDArray[np.int32]) -> Piece:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from math import pi
 from typing import Any
 
@@ -69,8 +70,9 @@ class Segmentation:
         part: NDArray[np.int32] = _flat(self.labels)[index][self.frame.region]
         return part
 
+    @cached_property
     def in_words(self) -> str:
-        """Say what was found: "3 objects", or how many are of which class, or classes' shares."""
+        """What was found: "3 objects", or how many are of which class, or classes' shares."""
         classes = self.card.target.classes
         if not self.card.target.instances:
             pixels = _counts((self.plane(index) for index in self.planes), len(classes))

@@ -81,7 +81,7 @@ class Result(QObject):
     def found(self) -> str:
         """What there is, in words; of a run that failed, in the planes that are finished."""
         if self._segmentation is not None:
-            return self._segmentation.in_words()
+            return self._segmentation.in_words
         number = sum(self._objects.values())
         return f"{number} object{'s' * (number != 1)}"
 
