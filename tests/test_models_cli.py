@@ -7,13 +7,15 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from napari_unet.annotations import Project
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.cli import main
 from napari_unet.config import Preprocessing, Target, UNetPlusPlusConfig
-from napari_unet.library import Card, export, user_folder
+from napari_unet.library import Card, export, find_model, read_card, user_folder
 from napari_unet.training import untrained
 
 
@@ -186,3 +188,26 @@ def test_models_of_a_project(mine: Path, tmp_path: Path, capsys: Capture) -> Non
     assert run("delete", "better", "--yes", *where) == 0
     assert mine.exists()
     assert run("list", "--project", tmp_path) == 2
+
+
+def test_models_of_others_out_and_in(mine: Path, tmp_path: Path, capsys: Capture) -> None:
+    pytest.importorskip("onnx", reason="needs the extra exchange")
+    pytest.importorskip("onnxruntime", reason="needs the extra exchange")
+    from _foreign import make_graph
+
+    assert run("export", "mine", tmp_path / "a.onnx") == 0
+    assert run("import", tmp_path / "a.onnx", "--name", "again") == 0
+    assert read_card(find_model("again")) == read_card(mine)
+    (tmp_path / "other.onnx").write_bytes(make_graph().SerializeToString())
+    capsys.readouterr()
+    assert run("import", tmp_path / "other.onnx") == 2
+    assert "does not say what its 2 outputs are" in capsys.readouterr().err
+    assert run("import", tmp_path / "other.onnx", "--outputs", "foreground,boundary") == 0
+    assert run("other") == 0
+    assert '"architecture": "onnx"' in capsys.readouterr().out
+    assert run("other", "--layers") == 2
+    assert "has no table of layers" in capsys.readouterr().err
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, np.random.default_rng(0).random((64, 48)).astype(np.float32))
+    assert main(["segment", str(image), "--model", "other", "--device", "cpu"]) == 0
+    assert tifffile.imread(tmp_path / "image_labels.tif").shape == (64, 48)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from napari_unet.config import NetworkConfig, Preprocessing, Target
+from napari_unet.config import NetworkConfig, Preprocessing, Target, check_trainable
 from napari_unet.files import make_folder, write_whole
 from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
 from napari_unet.model import Network, build
@@ -50,7 +50,8 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If the weights are not those of the network that the card describes.
+            If the weights are not those of the network that the card describes, or it is one from
+            elsewhere, which only an engine can run.
         """
         network = _frame(self.card.network)
         shapes = network.state_dict()
@@ -123,7 +124,7 @@ class Checkpoint:
 def _frame(config: NetworkConfig) -> Network:
     """Return a network without weights: no random ones are drawn only to be replaced."""
     with torch.device("meta"):
-        return build(config)
+        return build(check_trainable(config))
 
 
 def _unscored(card: Card) -> dict[str, Any]:

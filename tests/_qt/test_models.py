@@ -212,6 +212,44 @@ def test_export_and_import(
     assert dock.import_button.isEnabled()
 
 
+def test_models_of_others(
+    open_dock, qtbot, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnx", reason="needs the extra exchange")
+    pytest.importorskip("onnxruntime", reason="needs the extra exchange")
+    write(home / "cells.safetensors")
+    dock = open_dock()
+    select(dock, "cells")
+    path = tmp_path / "shown.onnx"
+    kind = next(kind for kind in models.EXPORTED if kind.startswith("ONNX"))
+    files = {
+        "getSaveFileName": (str(path.with_suffix("")), kind),
+        "getOpenFileName": (str(path), ""),
+    }
+    for name in files:
+        monkeypatch.setattr(models.QFileDialog, name, lambda *_, name=name: files[name])
+    press(dock.export_button)
+    qtbot.waitUntil(lambda: dock.message.text() == f"Exported cells to {path}.", timeout=30_000)
+    qtbot.waitUntil(dock.export_button.isEnabled)
+    before = path.read_bytes()
+    press(dock.export_button)  # the dialog has asked about "shown", which is not there
+    qtbot.waitUntil(lambda: dock.message.text() == f"{path} exists already.", timeout=10_000)
+    qtbot.waitUntil(dock.import_button.isEnabled)
+    assert path.read_bytes() == before
+    answer(lambda dialog: dialog.accept())
+    press(dock.import_button)
+    qtbot.waitUntil(lambda: dock.message.text() == "Imported shown.", timeout=30_000)
+    qtbot.waitUntil(dock.import_button.isEnabled)
+    assert dock.table.selected.name == "shown"
+    assert "Trained on: 5 <crops>" in dock.card.toPlainText()
+    path.write_bytes(before[:-9])
+    answer(typed("other"))
+    press(dock.import_button)
+    qtbot.waitUntil(lambda: "is no complete ONNX file: copy" in dock.message.text())
+    qtbot.waitUntil(dock.import_button.isEnabled)
+    assert listed(dock) == ["nuclei", "cells", "shown"]
+
+
 def test_what_others_do_to_the_files_is_shown(open_dock, qtbot, home: Path, tmp_path: Path) -> None:
     assert not home.exists()
     dock = open_dock()

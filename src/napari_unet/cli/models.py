@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_unet.cli.terminal import tell, warn
-from napari_unet.config import RECIPES, NetworkConfig
+from napari_unet.config import RECIPES, NetworkConfig, TrainableConfig
 
 SIZE = 572
 """Input of the published network, for which the layers' shapes are listed."""
@@ -21,11 +21,12 @@ USAGE = f"""{PROGRAM} [-h] [list]
        {PROGRAM} [show] NAME [--layers]
        {PROGRAM} rename NAME NEW
        {PROGRAM} delete NAME [--yes]
-       {PROGRAM} export NAME PATH [--force]
-       {PROGRAM} import PATH [--name NAME]
+       {PROGRAM} export NAME PATH [--force] [--image IMAGE] [--author NAME]
+       {PROGRAM} import PATH [--name NAME] [--outputs A,B]
        {PROGRAM} prune NAME LEVELS NEW
 each with --project NAME.unet for the models of a project"""
 PROJECT = "the project whose models are meant, instead of your own"
+FORMATS = "a .safetensors file, an ONNX file, or a bioimage.io package (.zip)"
 LAYERS = f"list the layers and their shapes for a {SIZE} input"
 
 
@@ -103,13 +104,29 @@ def _add_delete(parser: argparse.ArgumentParser) -> None:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     _add_name(parser)
-    parser.add_argument("path", type=Path, metavar="PATH", help="a folder, or a new file")
+    parser.add_argument(
+        "path", type=Path, metavar="PATH", help=f"a folder, or a new file: {FORMATS}"
+    )
     parser.add_argument("--force", action="store_true", help="write over an existing file")
+    parser.add_argument(
+        "--image", type=Path, metavar="IMAGE", help="an example of what it segments, for a package"
+    )
+    parser.add_argument(
+        "--author", action="append", default=[], metavar="NAME", help="who made it, for a package"
+    )
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", type=Path, metavar="PATH", help="a .safetensors file")
+    parser.add_argument("path", type=Path, metavar="PATH", help=FORMATS)
     parser.add_argument("--name", metavar="NAME", help="what to call it (default: as the file)")
+    parser.add_argument(
+        "--outputs",
+        type=lambda text: text.split(","),
+        default=(),
+        metavar="A,B",
+        help="what the outputs of a network from elsewhere are: background, boundary, distance,"
+        " unused, or the name of what is found (default: as it tells itself)",
+    )
 
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
@@ -177,10 +194,24 @@ def _confirmed(name: str) -> bool:
 
 
 def _export(arguments: argparse.Namespace) -> bool:
-    from napari_unet.library import export
+    from napari_unet.exchange import export_model
 
+    image, axes = None, None
+    if arguments.image is not None:
+        from napari_unet.images import read_image
+
+        read = read_image(arguments.image)
+        image, axes = read.data, read.axes
     try:
-        path = export(arguments.name, arguments.path, arguments.folder, arguments.force)
+        path = export_model(
+            arguments.name,
+            arguments.path,
+            arguments.folder,
+            arguments.force,
+            image,
+            axes,
+            arguments.author,
+        )
     except FileExistsError as error:
         raise ValueError(f"{error} To write over it, add --force.") from error
     tell(f"{arguments.name} -> {path}")
@@ -188,9 +219,10 @@ def _export(arguments: argparse.Namespace) -> bool:
 
 
 def _import(arguments: argparse.Namespace) -> bool:
-    from napari_unet.library import find_model, import_model
+    from napari_unet.exchange import import_model
+    from napari_unet.library import find_model
 
-    name = import_model(arguments.path, arguments.name, arguments.folder)
+    name = import_model(arguments.path, arguments.name, arguments.folder, arguments.outputs)
     path = find_model(name, arguments.folder)
     wanted = name if arguments.folder is None else str(path)
     tell(f"{arguments.path} -> {path}: segment with --model {_quoted(wanted)}")
@@ -235,6 +267,11 @@ def _tell_as_json(values: dict[str, Any]) -> None:
 def _print_layers(network: NetworkConfig) -> None:
     from napari_unet.model import layer_table
 
+    if not isinstance(network, TrainableConfig):
+        raise ValueError(
+            "A model that was imported from an ONNX graph has no table of layers: export it as"
+            " .onnx, and look at that."
+        )
     size = network.nearest_valid_sizes(SIZE)[1]
     if size != SIZE:
         tell(f"An input of {SIZE} does not fit this network; the shapes are those for {size}.")
@@ -255,7 +292,7 @@ ACTIONS: dict[str, tuple[str, Add, Act]] = {
     "show": ("describe a model; the word show may be left out", _add_show, _show),
     "rename": ("give a model of yours another name", _add_rename, _rename),
     "delete": ("delete a model of yours, with what its training left", _add_delete, _delete),
-    "export": ("copy a model to a file, for others to import", _add_export, _export),
+    "export": ("write a model to a file, for others to use", _add_export, _export),
     "import": ("copy a model from a file into your models", _add_import, _import),
     "prune": ("keep the upper levels of a U-Net++, a faster model", _add_prune, _prune),
 }

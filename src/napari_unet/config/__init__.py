@@ -4,12 +4,15 @@ Each is written once here and read by the command line (flags), the dock widgets
 the checkpoint (:func:`dataclasses.asdict`). Nothing in this package imports numpy or torch.
 """
 
+from napari_unet.config.foreign import ONNXConfig
 from napari_unet.config.network import (
     ARCHITECTURES,
     FCNConfig,
     NetworkConfig,
+    TrainableConfig,
     UNetConfig,
     UNetPlusPlusConfig,
+    check_trainable,
 )
 from napari_unet.config.preprocessing import Preprocessing
 from napari_unet.config.running import (
@@ -28,12 +31,15 @@ __all__ = [
     "RECIPES",
     "FCNConfig",
     "NetworkConfig",
+    "ONNXConfig",
     "Preprocessing",
     "Recipe",
     "SegmentConfig",
     "Target",
     "TrainConfig",
     "TrainProgress",
+    "TrainableConfig",
     "UNetConfig",
     "UNetPlusPlusConfig",
+    "check_trainable",
 ]

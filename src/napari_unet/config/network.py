@@ -12,25 +12,14 @@ Padding = Literal["valid", "same"]
 
 @dataclass(frozen=True)
 class NetworkConfig(Record):
-    """Shape of a network with a contracting path: what all architectures have in common.
+    """Channels and geometry of a network: all that running it, tile by tile, has to know of it.
 
-    An architecture is a subclass of this, a subclass of :class:`napari_unet.model.Network`, and a
-    line in each of the two tables of them. All geometry follows from `depth` and `padding`, so
-    tiling needs no network to plan by.
+    Those that can be trained are :class:`TrainableConfig`.
 
     Parameters
     ----------
     in_channels, out_channels : int
         Channels of the input image and of the output scores.
-    base_channels : int
-        Feature channels of the first level; each level below has twice as many.
-    depth : int
-        Number of 2x2 poolings.
-    batch_norm : bool
-        Batch normalisation after each 3x3 convolution. (Normalisation by the statistics of the
-        tile at hand, as by group or instance, is not offered: tiles would no longer agree.)
-    dropout : float
-        Probability of dropping a feature map at the end of the contracting path, in [0, 1).
     """
 
     architecture: ClassVar[str]
@@ -38,26 +27,11 @@ class NetworkConfig(Record):
 
     in_channels: int = 1
     out_channels: int = 2
-    base_channels: int = 64
-    depth: int = 4
-    _: KW_ONLY
-    batch_norm: bool = False
-    dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels", "base_channels"):
+        for name in ("in_channels", "out_channels"):
             value = getattr(self, name)
             require(value >= 1, name, value, "use 1 or more")
-        require(1 <= self.depth <= 8, "depth", self.depth, "use 1 to 8 levels")
-        paddings = get_args(Padding)
-        require(self.padding in paddings, "padding", self.padding, "use 'valid' or 'same'")
-        require(0 <= self.dropout < 1, "dropout", self.dropout, "use a value from 0 to below 1")
-
-    @classmethod
-    def like(cls, other: NetworkConfig) -> Self:
-        """Return a network of this architecture that has all it can of another's shape."""
-        names = [f.name for f in fields(cls) if hasattr(other, f.name)]
-        return cls(**{name: getattr(other, name) for name in names})
 
     def pruned(self, levels: int) -> NetworkConfig:
         """Return the part of so many levels that has an output of its own, as a smaller network.
@@ -80,19 +54,22 @@ class NetworkConfig(Record):
     @property
     def alignment(self) -> int:
         """Pooling grid in pixels: tiles whose offsets are multiples of it see the same poolings."""
-        return int(2**self.depth)
+        raise NotImplementedError
 
     @property
     def halo(self) -> int:
-        """Pixels read before the first written one, on each axis.
+        """Pixels read before the first written one, on each axis."""
+        raise NotImplementedError
 
-        Two 3x3 convolutions cost 2 pixels of their level a side, 2 * 2**level of the input's. By
-        the longest way, down the contracting path and straight up again, they are 6 * 2**depth - 4
-        (92 for depth 4); what a skip connection brings has come a shorter one. With padded
-        convolutions the halo is rounded to the pooling grid: 6 * 2**depth (96 for depth 4).
-        """
-        reach = 6 * self.alignment
-        return reach - 4 if self.padding == "valid" else reach
+    @property
+    def peak_channels(self) -> int:
+        """Channels as large as the input that a pass has in memory at a time, at most."""
+        raise NotImplementedError
+
+    @property
+    def smallest_size(self) -> int:
+        """Smallest input length that has an output."""
+        return 2 * self.halo + min(self.alignment, 4) if self.padding == "valid" else self.alignment
 
     @property
     def output_offset(self) -> int:
@@ -101,7 +78,8 @@ class NetworkConfig(Record):
 
     def input_size(self, write: int) -> int:
         """Return the length to read so that `write` pixels, a multiple of `alignment`, come out."""
-        return write + self.halo + 6 * self.alignment
+        after = -(-self.halo // self.alignment) * self.alignment
+        return write + self.halo + after
 
     def output_size(self, size: int) -> int:
         """Return the output's length for an input of length `size`.
@@ -120,11 +98,6 @@ class NetworkConfig(Record):
             )
         return size - 2 * self.halo if self.padding == "valid" else size
 
-    @property
-    def smallest_size(self) -> int:
-        """Smallest input length that has an output."""
-        return 2 * self.halo + min(self.alignment, 4) if self.padding == "valid" else self.alignment
-
     def is_valid_size(self, size: int) -> bool:
         """Say whether an input of that length passes through the network."""
         return size >= self.smallest_size and (size - self.smallest_size) % self.alignment == 0
@@ -135,6 +108,69 @@ class NetworkConfig(Record):
         above = self.smallest_size + max(steps, 0) * self.alignment
         below = above if above == size else above - self.alignment
         return (below if below >= self.smallest_size else None), above
+
+
+@dataclass(frozen=True)
+class TrainableConfig(NetworkConfig):
+    """Shape of a network with a contracting path: what all architectures have in common.
+
+    An architecture is a subclass of this, a subclass of :class:`napari_unet.model.Network`, and a
+    line in each of the two tables of them. All geometry follows from `depth` and `padding`, so
+    tiling needs no network to plan by.
+
+    Parameters
+    ----------
+    base_channels : int
+        Feature channels of the first level; each level below has twice as many.
+    depth : int
+        Number of 2x2 poolings.
+    batch_norm : bool
+        Batch normalisation after each 3x3 convolution. (Normalisation by the statistics of the
+        tile at hand, as by group or instance, is not offered: tiles would no longer agree.)
+    dropout : float
+        Probability of dropping a feature map at the end of the contracting path, in [0, 1).
+
+    Notes
+    -----
+    The other parameters are those of :class:`NetworkConfig`.
+    """
+
+    base_channels: int = 64
+    depth: int = 4
+    _: KW_ONLY
+    batch_norm: bool = False
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.base_channels >= 1, "base_channels", self.base_channels, "use 1 or more")
+        require(1 <= self.depth <= 8, "depth", self.depth, "use 1 to 8 levels")
+        paddings = get_args(Padding)
+        require(self.padding in paddings, "padding", self.padding, "use 'valid' or 'same'")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "use a value from 0 to below 1")
+
+    @classmethod
+    def like(cls, other: NetworkConfig) -> Self:
+        """Return a network of this architecture that has all it can of another's shape."""
+        names = [f.name for f in fields(cls) if hasattr(other, f.name)]
+        return cls(**{name: getattr(other, name) for name in names})
+
+    @property
+    def alignment(self) -> int:
+        """Pooling grid in pixels: tiles whose offsets are multiples of it see the same poolings."""
+        return int(2**self.depth)
+
+    @property
+    def halo(self) -> int:
+        """Pixels read before the first written one, on each axis.
+
+        Two 3x3 convolutions cost 2 pixels of their level a side, 2 * 2**level of the input's. By
+        the longest way, down the contracting path and straight up again, they are 6 * 2**depth - 4
+        (92 for depth 4); what a skip connection brings has come a shorter one. With padded
+        convolutions the halo is rounded to the pooling grid: 6 * 2**depth (96 for depth 4).
+        """
+        reach = 6 * self.alignment
+        return reach - 4 if self.padding == "valid" else reach
 
     @property
     def peak_channels(self) -> int:
@@ -148,7 +184,7 @@ class NetworkConfig(Record):
 
 
 @dataclass(frozen=True)
-class UNetConfig(NetworkConfig):
+class UNetConfig(TrainableConfig):
     """Shape of a U-Net. The defaults are the network of Ronneberger et al. (2015), figure 1.
 
     Parameters
@@ -158,7 +194,7 @@ class UNetConfig(NetworkConfig):
 
     Notes
     -----
-    The other parameters are those of :class:`NetworkConfig`.
+    The other parameters are those of :class:`TrainableConfig`.
     """
 
     architecture = "unet"
@@ -167,7 +203,7 @@ class UNetConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class FCNConfig(NetworkConfig):
+class FCNConfig(TrainableConfig):
     """Shape of a fully convolutional network: the paths of a U-Net, and no skip connections.
 
     Parameters
@@ -177,7 +213,7 @@ class FCNConfig(NetworkConfig):
 
     Notes
     -----
-    The other parameters are those of :class:`NetworkConfig`.
+    The other parameters are those of :class:`TrainableConfig`.
     """
 
     architecture = "fcn"
@@ -186,7 +222,7 @@ class FCNConfig(NetworkConfig):
 
 
 @dataclass(frozen=True)
-class UNetPlusPlusConfig(NetworkConfig):
+class UNetPlusPlusConfig(TrainableConfig):
     """Shape of a U-Net++. The defaults are the network of Zhou et al. (2018), figure 1.
 
     Parameters
@@ -197,7 +233,7 @@ class UNetPlusPlusConfig(NetworkConfig):
 
     Notes
     -----
-    The other parameters are those of :class:`NetworkConfig`.
+    The other parameters are those of :class:`TrainableConfig`.
 
     Its halo is that of a U-Net of the same depth, in spite of its many more ways. Let r(i, j) be
     the pixels a side that the convolutions up to node (i, j), the j-th after the contracting path
@@ -236,7 +272,23 @@ class UNetPlusPlusConfig(NetworkConfig):
         return replace(self, depth=levels, deep_supervision=False)
 
 
-ARCHITECTURES: dict[str, type[NetworkConfig]] = {
+ARCHITECTURES: dict[str, type[TrainableConfig]] = {
     kind.architecture: kind for kind in (UNetConfig, UNetPlusPlusConfig, FCNConfig)
 }
-"""What kinds of networks there are, by name."""
+"""What kinds of networks there are to train, by name."""
+
+
+def check_trainable(network: NetworkConfig) -> TrainableConfig:
+    """Return a network that can be trained.
+
+    Raises
+    ------
+    ValueError
+        If it is one from elsewhere, which can only be run.
+    """
+    if isinstance(network, TrainableConfig):
+        return network
+    raise ValueError(
+        "A model that was imported from an ONNX graph can segment, but not be trained or"
+        " fine-tuned: start from a model of napari-unet, such as nuclei."
+    )

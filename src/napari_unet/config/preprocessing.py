@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
+from typing import Literal, get_args
 
 from napari_unet.config.record import Record, require, require_positive
+
+Statistic = Literal["percentiles", "moments", "none"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,15 @@ class Preprocessing(Record):
     zoom : float
         Network pixels per pixel of the images that it was trained on; `diameter` and `pixel_size`
         are those of network pixels. Images of which nothing else is known are resized by it.
+    statistic : {"percentiles", "moments", "none"}
+        Which gray values of an image become 0 and 1: the percentiles; its mean, and that plus its
+        standard deviation; or, whatever the image, 0 and 1 themselves. The last two, and all that
+        follows, are for networks from elsewhere.
+    gain, offset : tuple of float
+        What comes of that is multiplied by the one and added to the other: a number for each
+        channel, or one for all.
+    clip : tuple of float or None
+        Least and largest value in the end.
     """
 
     channels: int = 1
@@ -40,6 +53,10 @@ class Preprocessing(Record):
     diameter: float | None = None
     pixel_size: float | None = None
     zoom: float = 1.0
+    statistic: Statistic = "percentiles"
+    gain: tuple[float, ...] = (1.0,)
+    offset: tuple[float, ...] = (0.0,)
+    clip: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         require(self.channels >= 1, "channels", self.channels, "use 1 or more")
@@ -47,6 +64,20 @@ class Preprocessing(Record):
         require(ordered, "low, high", (self.low, self.high), "use 0 <= low < high <= 100")
         require(0 < self.bright_field < 1, "bright_field", self.bright_field, "use 0 to 1")
         require_positive(self, "diameter", "pixel_size", "zoom")
+        known = get_args(Statistic)
+        require(
+            self.statistic in known, "statistic", self.statistic, f"use one of {', '.join(known)}"
+        )
+        for name in ("gain", "offset"):
+            values = getattr(self, name)
+            each = len(values) in (1, self.channels) and all(map(isfinite, values))
+            require(each, name, values, "give a number, or one for each channel")
+        require(all(self.gain), "gain", self.gain, "use numbers other than 0")
+        turned = self.statistic == "percentiles" or not self.invert_bright
+        why = "only percentiles tell what is bright; set invert_bright to False"
+        require(turned, "statistic", self.statistic, why)
+        ordered = self.clip is None or self.clip[0] < self.clip[1]
+        require(ordered, "clip", self.clip, "give the smaller one first")
 
     def expected_diameter(self, pixel_size: float | None = None) -> float | None:
         """Return the diameter, in image pixels, of the objects that the network looks for.

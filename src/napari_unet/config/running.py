@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Literal, get_args
 
-from napari_unet.config.network import NetworkConfig, UNetConfig
+from napari_unet.config.network import TrainableConfig, UNetConfig
 from napari_unet.config.record import require, require_positive
 from napari_unet.config.target import Target
 
@@ -171,7 +171,7 @@ class TrainConfig:
 class Recipe:
     """A network, what it predicts and how it is trained, under one name."""
 
-    network: NetworkConfig
+    network: TrainableConfig
     target: Target
     training: TrainConfig
 

@@ -1,4 +1,4 @@
-"""Running a network on an array: by torch, or on the CPU by OpenVINO where that is installed."""
+"""Running a network on an array: by torch, OpenVINO on the CPU, or ONNX Runtime from elsewhere."""
 
 from napari_unet.engines.averaged_engine import AveragedEngine
 from napari_unet.engines.devices import (
@@ -10,15 +10,19 @@ from napari_unet.engines.devices import (
     prefers_bfloat16,
     used_memory,
 )
+from napari_unet.engines.onnx_engine import EXTRA, TENSOR, ONNXEngine, read_outputs
 from napari_unet.engines.openvino_engine import OpenVINOEngine, make_engine
 from napari_unet.engines.problems import DeviceError, OutOfMemory, explain, first_line
 from napari_unet.engines.protocol import Engine, Precision
 from napari_unet.engines.torch_engine import TorchEngine
 
 __all__ = [
+    "EXTRA",
+    "TENSOR",
     "AveragedEngine",
     "DeviceError",
     "Engine",
+    "ONNXEngine",
     "OpenVINOEngine",
     "OutOfMemory",
     "Precision",
@@ -32,5 +36,6 @@ __all__ = [
     "free_memory",
     "make_engine",
     "prefers_bfloat16",
+    "read_outputs",
     "used_memory",
 ]

@@ -53,7 +53,7 @@ class OpenVINOEngine(TorchEngine):
 
     def _compile(self) -> None:
         try:
-            with _without("openvino_telemetry"):
+            with without_telemetry():
                 from napari_unet.engines.openvino_graph import CompiledNetwork
             self._compiled = CompiledNetwork(self.network, self.bfloat16, torch.get_num_threads())
         except Exception as error:  # a foreign library: whatever it raises, torch is there
@@ -117,12 +117,13 @@ def make_engine(
 
 
 @contextmanager
-def _without(module: str) -> Iterator[None]:
-    """Let an optional module that is not loaded yet appear to be absent.
+def without_telemetry() -> Iterator[None]:
+    """Let the module appear to be absent by which OpenVINO reports to its makers, unasked.
 
-    OpenVINO comes with one that, when OpenVINO is imported, makes a folder in the user's home and
-    reports to its makers, unasked; it does without where there is none.
+    When OpenVINO is imported, it makes a folder in the user's home, too; where there is none,
+    OpenVINO does without.
     """
+    module = "openvino_telemetry"
     if module in sys.modules:
         yield
         return

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache, partial, reduce
+from functools import cache, reduce
 
 import numpy as np
 import openvino
-import torch
 from numpy.typing import NDArray
 from openvino import CompiledModel, Core, Model, Node
 from openvino import opset8 as ops
 from torch import Tensor, nn
 
-from napari_unet.model import NETWORKS, CopyAndCrop, Mean, Network, build
+from napari_unet.model import CopyAndCrop, Mean, make_twin
 
 
 class CompiledNetwork:
@@ -20,8 +19,8 @@ class CompiledNetwork:
 
     Parameters
     ----------
-    network : Network
-        On the CPU; its weights are copied.
+    network : Network or bytes
+        On the CPU; its weights are copied. Or the ONNX graph of one.
     bfloat16 : bool
         Compute in bfloat16 if the CPU has instructions for it; else in float32.
     threads : int
@@ -33,7 +32,7 @@ class CompiledNetwork:
         If it is none of ours, or passes through what has no translation.
     """
 
-    def __init__(self, network: nn.Module, bfloat16: bool, threads: int) -> None:
+    def __init__(self, network: nn.Module | bytes, bfloat16: bool, threads: int) -> None:
         # Left alone, OpenVINO takes float16 on some CPUs, whose range is small; told to, it
         # imitates bfloat16 on CPUs without it, slowly.
         self.bfloat16 = bfloat16 and "BF16" in _core().get_property(
@@ -45,7 +44,8 @@ class CompiledNetwork:
             "NUM_STREAMS": 1,  # one pass at a time has all the threads
             "ENABLE_CPU_PINNING": False,  # processes side by side would be pinned to the same cores
         }
-        self._compiled: CompiledModel = _core().compile_model(translate(network), "CPU", options)
+        graph = _core().read_model(network) if isinstance(network, bytes) else translate(network)
+        self._compiled: CompiledModel = _core().compile_model(graph, "CPU", options)
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the logits (B, K, H', W') of images (B, C, H, W) in C order."""
@@ -82,15 +82,8 @@ def translate(network: nn.Module) -> Model:
     networks takes seconds, for each model that is loaded; torch.fx replaces how modules are called
     in all threads while it traces, and so in a training that goes on.)
     """
-    # A subclass may do anything.
-    if not isinstance(network, Network) or type(network) not in NETWORKS.values():
-        raise TypeError(f"a {type(network).__name__} is no network of this package")
-    config = network.config
-    with torch.device("meta"):
-        twin = build(config)
-    for name, layer in network.named_modules():
-        if not any(layer.children()):
-            twin.get_submodule(name).forward = partial(_translate, layer)
+    twin = make_twin(network, _translate)
+    config = twin.config
     images = ops.parameter([-1, config.in_channels, -1, -1], np.float32, "images")
     return Model([twin.logits(images)], [images], config.architecture)
 

@@ -33,6 +33,7 @@ from napari_unet.library.runs import (
     stopped_runs,
 )
 from napari_unet.library.shelf import check_own, delete, export, import_model, rename
+from napari_unet.library.starts import NewNetwork, Start, card_of
 from napari_unet.library.summary import score_of, summary
 
 __all__ = [
@@ -46,8 +47,11 @@ __all__ = [
     "SUFFIX",
     "Card",
     "Hold",
+    "NewNetwork",
+    "Start",
     "StoppedRun",
     "can_go_on",
+    "card_of",
     "check_name",
     "check_own",
     "check_path",

@@ -9,12 +9,13 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from napari_unet.config import ARCHITECTURES, NetworkConfig, Preprocessing, Target
+from napari_unet.config import ARCHITECTURES, NetworkConfig, ONNXConfig, Preprocessing, Target
 
 SUFFIX = ".safetensors"
 KEY = "napari_unet"
 """Metadata entry of a checkpoint that holds its card, as JSON."""
 FORMAT = 1
+_KINDS: dict[str, type[NetworkConfig]] = {**ARCHITECTURES, ONNXConfig.architecture: ONNXConfig}
 _PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin")
 
 
@@ -81,13 +82,13 @@ class Card:
     @classmethod
     def _from_values(cls, values: dict[str, Any]) -> Card:
         architecture = values["architecture"]
-        if values["format"] != FORMAT or architecture not in ARCHITECTURES:
+        if values["format"] != FORMAT or architecture not in _KINDS:
             raise ValueError(
                 f"Its format {values['format']} (architecture {architecture!r}) is not known here:"
                 " update napari-unet."
             )
         return cls(
-            ARCHITECTURES[architecture].from_dict(values["network"]),
+            _KINDS[architecture].from_dict(values["network"]),
             Target.from_dict(values["target"]),
             Preprocessing.from_dict(values["preprocessing"]),
             dict(values["provenance"]),

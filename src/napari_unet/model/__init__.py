@@ -6,6 +6,7 @@ from napari_unet.model.fcn import FCN
 from napari_unet.model.layers import Layer, layer_table
 from napari_unet.model.network import Network
 from napari_unet.model.outputs import part_outputs
+from napari_unet.model.twin import make_twin
 from napari_unet.model.unet import UNet
 from napari_unet.model.unet_plus_plus import UNetPlusPlus
 
@@ -21,5 +22,6 @@ __all__ = [
     "build",
     "crop_to",
     "layer_table",
+    "make_twin",
     "part_outputs",
 ]

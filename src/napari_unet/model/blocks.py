@@ -8,13 +8,13 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from napari_unet.config import NetworkConfig
+from napari_unet.config import TrainableConfig
 
 
 class DoubleConv(nn.Sequential):
     """Two 3x3 convolutions, each followed by (batch normalisation and) a ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, config: NetworkConfig) -> None:
+    def __init__(self, inputs: int, outputs: int, config: TrainableConfig) -> None:
         layers: list[nn.Module] = []
         for a, b in pairwise((inputs, outputs, outputs)):
             # A bias before batch normalisation would be subtracted again.
@@ -52,7 +52,7 @@ class Expand(nn.Module):
     ----------
     inputs, outputs : int
         Feature channels of the level below and of this one.
-    config : NetworkConfig
+    config : TrainableConfig
         Of the network.
     skips : int
         How many skip connections end here.
@@ -61,7 +61,7 @@ class Expand(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, config: NetworkConfig, skips: int = 1, margin: int = 0
+        self, inputs: int, outputs: int, config: TrainableConfig, skips: int = 1, margin: int = 0
     ) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(inputs, outputs, 2, stride=2)

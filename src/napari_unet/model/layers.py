@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from napari_unet.config import NetworkConfig
+from napari_unet.config import TrainableConfig
 from napari_unet.model.architectures import build
 
 
@@ -22,12 +22,12 @@ class Layer:
     parameters: int
 
 
-def layer_table(config: NetworkConfig, size: int) -> list[Layer]:
+def layer_table(config: TrainableConfig, size: int) -> list[Layer]:
     """List the layers in the order they run, with their output shapes for a square input.
 
     Parameters
     ----------
-    config : NetworkConfig
+    config : TrainableConfig
         The network.
     size : int
         Height and width of the input in pixels.

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from napari_unet.config import NetworkConfig
+from napari_unet.config import TrainableConfig
 from napari_unet.model.blocks import DoubleConv
 
 
@@ -15,7 +15,7 @@ class Network(nn.Module):
 
     Parameters
     ----------
-    config : NetworkConfig
+    config : TrainableConfig
         Shape of the network.
 
     Notes
@@ -33,7 +33,7 @@ class Network(nn.Module):
     output_layers: tuple[str, ...] = ("output",)
     """Names of the 1x1 convolutions that predictions come from."""
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, config: TrainableConfig) -> None:
         super().__init__()
         self.config = config
         self.widths = [config.base_channels * 2**level for level in range(config.depth + 1)]

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from napari_unet.config import NetworkConfig, UNetConfig
+from napari_unet.config import TrainableConfig, UNetConfig
 from napari_unet.model.blocks import Expand, initialise
 from napari_unet.model.network import Network
 
@@ -39,7 +39,7 @@ class UNet(Network):
         return [self.output(x)]
 
 
-def margin(config: NetworkConfig, below: int) -> int:
+def margin(config: TrainableConfig, below: int) -> int:
     """Return the pixels a side by which a skip connection that spans so many levels is cropped.
 
     Without padding, the lowest level loses 2, which are 4 in the one above it; with the 2 that each

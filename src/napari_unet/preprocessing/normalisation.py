@@ -1,4 +1,4 @@
-"""Gray values to the network's, by percentiles of the whole image."""
+"""Gray values to the network's, by statistics of the whole image."""
 
 from __future__ import annotations
 
@@ -35,12 +35,15 @@ class Normalisation:
         Weights by which colours are reduced to one channel.
     invert : bool
         Whether bright and dark are exchanged.
+    clip : tuple of float or None
+        Least and largest value of what comes of it.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     mix: tuple[float, ...] | None = None
     invert: bool = False
+    clip: tuple[float, float] | None = None
 
     def __call__(self, plane: Array) -> NDArray[np.float32]:
         """Normalise a plane or a part of it, (C, Y, X), to float32.
@@ -53,11 +56,13 @@ class Normalisation:
         with np.errstate(over="ignore", invalid="ignore"):
             values -= low
             # A constant image has no span; it becomes 0 everywhere, so no objects are found.
-            values *= np.divide(1, span, out=np.zeros_like(span), where=span > 0)
+            values *= np.divide(1, span, out=np.zeros_like(span), where=span != 0)
             pixels: NDArray[np.float32] = values.astype(np.float32, copy=False)
         if self.invert:
             np.subtract(1, pixels, out=pixels)
         np.nan_to_num(pixels, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        if self.clip is not None:
+            np.clip(pixels, *self.clip, out=pixels)
         return pixels
 
 
@@ -69,7 +74,7 @@ def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
     planes : Planes
         The image.
     rule : Preprocessing
-        Percentiles, and whether bright-field images are inverted.
+        Which gray values become 0 and 1, and whether bright-field images are inverted.
 
     Notes
     -----
@@ -98,16 +103,33 @@ def _background(ranges: Sequence[tuple[float, float, float]]) -> float:
 
 
 def _measure(planes: Planes, rule: Preprocessing, mix: tuple[float, ...] | None) -> Normalisation:
-    ranges = [_range(values, rule) for values in _sample(planes, mix)]
-    bright = _background(ranges) > rule.bright_field
+    if rule.statistic == "none":
+        ranges = [(0.0, 0.0, 1.0)] * rule.channels
+    else:
+        ranges = [_range(values, rule) for values in _sample(planes, mix)]
+    bright = rule.invert_bright and _background(ranges) > rule.bright_field
     lows, _, highs = zip(*ranges, strict=True)
-    return Normalisation(lows, highs, mix, invert=rule.invert_bright and bright)
+    if set(rule.gain) != {1} or set(rule.offset) != {0}:
+        lows, highs = _shifted(np.array(lows), np.array(highs), rule)
+    return Normalisation(lows, highs, mix, bright, rule.clip)
+
+
+def _shifted(
+    low: NDArray[np.float64], high: NDArray[np.float64], rule: Preprocessing
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the gray values that become 0 and 1 once the rule's gain and offset have followed."""
+    span = (high - low) / rule.gain
+    zero = low - span * rule.offset
+    return tuple(zero.tolist()), tuple((zero + span).tolist())
 
 
 def _range(values: Floats, rule: Preprocessing) -> tuple[float, float, float]:
-    """Return the low percentile, the median and the high percentile of a channel."""
+    """Return which gray values of a channel become 0 and 1, and between them its median."""
     if not values.size:
         return 0.0, 0.0, 0.0
+    if rule.statistic == "moments":
+        mean = float(values.mean(dtype=float))
+        return mean, mean, mean + float(values.std(dtype=float))
     low, median, high = np.percentile(values, (rule.low, 50, rule.high)).tolist()
     if low == high:  # a few bright objects in an empty image can all lie above the percentile
         low, high = float(values.min()), float(values.max())

@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint, rehead
-from napari_unet.config import ARCHITECTURES, RECIPES, NetworkConfig, Preprocessing, Recipe, Target
+from napari_unet.config import (
+    ARCHITECTURES,
+    RECIPES,
+    Preprocessing,
+    Recipe,
+    Target,
+    TrainableConfig,
+    check_trainable,
+)
 from napari_unet.engines import choose_device
 from napari_unet.library import Card
 from napari_unet.patches import hold_out
@@ -35,7 +43,7 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]
 
 
-def find_architecture(name: str) -> type[NetworkConfig]:
+def find_architecture(name: str) -> type[TrainableConfig]:
     """Return the kind of network of that name.
 
     Raises
@@ -85,6 +93,7 @@ def start_from(
     kind = None if architecture is None else find_architecture(architecture)
     if model is not None:
         loaded = Checkpoint.load(model)
+        check_trainable(loaded.card.network)
         if architecture not in (None, loaded.card.architecture):
             raise ValueError(
                 f"architecture = {architecture!r} is not that of {model}, which is"

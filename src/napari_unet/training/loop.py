@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import TrainConfig, TrainProgress
+from napari_unet.config import TrainConfig, TrainProgress, check_trainable
 from napari_unet.library import Card, Hold
 from napari_unet.model import build
 from napari_unet.patches import Example
@@ -99,4 +99,4 @@ def untrained(card: Card, seed: int = 0) -> Checkpoint:
     """Return a checkpoint with random weights, reproducible from a seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Checkpoint.of(build(card.network), card)
+        return Checkpoint.of(build(check_trainable(card.network)), card)

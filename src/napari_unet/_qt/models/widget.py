@@ -31,9 +31,7 @@ from napari_unet.library import (
     SUFFIX,
     check_own,
     delete,
-    export,
     free_name,
-    import_model,
     own_models,
     rename,
     user_folder,
@@ -41,7 +39,12 @@ from napari_unet.library import (
 
 ROWS = 6
 """Models that are seen without scrolling."""
-KINDS = f"Models (*{SUFFIX})"
+EXPORTED = {
+    f"Model of napari-unet (*{SUFFIX})": SUFFIX,
+    "bioimage.io package (*.zip)": ".zip",
+    "ONNX graph (*.onnx)": ".onnx",
+}
+IMPORTED = f"Models (*{SUFFIX} *.zip *.onnx)"
 NONE_YET = "Models of your own, fine-tuned or imported, will be listed here, too."
 ONLY_OWN = "It comes with the plugin and stays as it is: only your own models can be {}."
 
@@ -88,9 +91,13 @@ class ModelsWidget(QWidget):
         self.table.setMaximumHeight(2 * (ROWS + 1) * line)
         self.card.setOpenLinks(False)
         self.card.setMinimumHeight(6 * line)
-        self.export_button.setToolTip("Copy the model to a file, for others to import.")
+        self.export_button.setToolTip(
+            "Write the model to a file, for others to use: as it is (.safetensors), as a"
+            " bioimage.io package (.zip), or as an ONNX graph (.onnx)."
+        )
         self.import_button.setToolTip(
-            "Copy a model from a .safetensors file into your models. It is checked first."
+            "Copy a model from a .safetensors or .onnx file, or from a bioimage.io package (.zip),"
+            " into your models. It is checked first; no program in it is run."
         )
         buttons = QGridLayout()
         buttons.addWidget(self.rename_button, 0, 0)
@@ -229,18 +236,27 @@ class ModelsWidget(QWidget):
         row = self.table.selected
         if row is None:
             return
-        suggestion = str(Path.home() / row.path.name)
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export a model", suggestion, KINDS)
-        if chosen:  # the dialog has asked whether a file may be written over
-            path, folder = Path(chosen), self.folder
+        suggestion = str(Path.home() / row.name)
+        chosen, kind = QFileDialog.getSaveFileName(
+            self, "Export a model", suggestion, ";;".join(EXPORTED)
+        )
+        if chosen:
+            path, folder = _with_suffix(chosen, EXPORTED.get(kind, SUFFIX)), self.folder
+            asked = path == Path(chosen)  # the dialog has, whether that may be written over
+
+            def write() -> str:
+                from napari_unet.exchange import export_model  # loads torch
+
+                return str(export_model(row.name, path, folder, overwrite=asked))
+
             self._copy(
-                lambda: str(export(row.name, path, folder, overwrite=True)),
+                write,
                 f"Exporting {row.name}…",
                 f"Exported {row.name} to {{}}.",
             )
 
     def _import(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", str(Path.home()), KINDS)
+        chosen, _ = QFileDialog.getOpenFileName(self, "Import a model", str(Path.home()), IMPORTED)
         if chosen:
             self._ask_and_import(Path(chosen))
 
@@ -252,9 +268,13 @@ class ModelsWidget(QWidget):
         name, folder = name.strip(), self.folder
         if agreed:
             self._wanted = name
-            self._copy(
-                lambda: import_model(path, name, folder), f"Importing {path.name}…", "Imported {}."
-            )
+
+            def read() -> str:
+                from napari_unet.exchange import import_model  # loads torch
+
+                return import_model(path, name, folder)
+
+            self._copy(read, f"Importing {path.name}…", "Imported {}.")
 
     def _copy(self, copy: Callable[[], str], doing: str, done: str) -> None:
         """Copy in a thread: models are large, and disks can be slow."""
@@ -275,3 +295,9 @@ class ModelsWidget(QWidget):
         self._job = None
         self.refresh()
         self._shelf.look()
+
+
+def _with_suffix(chosen: str, suffix: str) -> Path:
+    """Return the path that was chosen, with the suffix of the kind that was, if it has none."""
+    path = Path(chosen)
+    return path if path.suffix in EXPORTED.values() else path.with_name(f"{path.name}{suffix}")
