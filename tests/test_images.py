@@ -126,7 +126,7 @@ def test_pyramids_and_pages_of_other_sizes_give_the_first_series(tmp_path: Path)
         ("a.tif", b"plain text", "cannot be read as a TIFF"),
         ("a.tif", b"", r"0 bytes"),
         ("a.png", b"plain text", "cannot be read as an image"),
-        ("a.lif", b"x", "use TIFF, PNG or JPEG"),
+        ("a.lsm", b"x", "use TIFF, PNG, JPEG or a microscope"),
     ],
 )
 def test_what_is_no_image_is_named(tmp_path: Path, name: str, content: bytes, words: str):

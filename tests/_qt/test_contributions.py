@@ -11,7 +11,9 @@ from npe2 import PluginManifest
 
 import napari_unet
 from napari_unet._qt.contributions import save_labels
-from napari_unet.images import read_image
+from napari_unet.config import SegmentConfig
+from napari_unet.images import find_provenance, read_image, read_provenance, write_labels
+from napari_unet.provenance import KEY, Provenance
 from napari_unet.samples import SAMPLES, load_sample
 
 MANIFEST = Path(napari_unet.__file__).with_name("napari.yaml")
@@ -73,3 +75,31 @@ def test_of_a_multiscale_layer_the_finest_is_saved(tmp_path: Path) -> None:
     levels = [np.ones((8, 8), np.uint8), np.ones((4, 4), np.uint8)]
     save_labels(str(tmp_path / "out.tif"), levels, {"multiscale": True, "scale": (1, 1)})
     assert tifffile.imread(tmp_path / "out.tif").shape == (8, 8)
+
+
+def test_labels_are_saved_with_how_they_were_made(make_napari_viewer, tmp_path: Path) -> None:
+    made = Provenance(SegmentConfig(threshold=0.6), "ab" * 32, "cells")
+    viewer = make_napari_viewer()
+    layer = labels_layer(viewer, (4, 20, 30), metadata={KEY: made.to_dict()})
+    for name in ("out.tif", "out.ome.tif"):
+        path = tmp_path / name
+        assert layer.save(str(path), plugin=NAME) == [str(path)]
+        assert read_provenance(path) == made
+        (opened,) = viewer.open(str(path), plugin="napari", layer_type="labels")
+        np.testing.assert_array_equal(opened.data, layer.data)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
+    layer.metadata = {KEY: {"damaged": 1}}
+    assert layer.save(str(path), plugin=NAME)
+    assert find_provenance(path) is None
+
+
+def test_large_labels_open_in_napari_without_their_coarser_levels(
+    make_napari_viewer, tmp_path: Path
+) -> None:
+    labels = np.zeros((9, 4096), np.uint16)
+    labels[2:5, 7:3000] = 300
+    path = write_labels(tmp_path / "out.ome.tif", labels)
+    viewer = make_napari_viewer()
+    (opened,) = viewer.open(str(path), plugin="napari", layer_type="labels")
+    np.testing.assert_array_equal(opened.data, labels)

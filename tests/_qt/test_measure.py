@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
+from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 
@@ -208,3 +209,49 @@ def test_columns_are_named_in_words() -> None:
     assert in_words("area_um2") == "area (µm²)"
     assert in_words("orientation_deg") == "orientation (°)"
     assert in_words("intensity_mean_c0") == "intensity mean c0"
+
+
+def test_boxes_lie_on_the_outer_edges_of_pixels(open_dock, qtbot, labels) -> None:
+    viewer = ViewerModel()
+    place = {"scale": (0.5, 0.25), "units": ("um", "um"), "translate": (3, 5)}
+    layer = viewer.add_labels(labels, name="fruit", **place)
+    kinds = ["background", "pear", "apple", "pear"]
+    layer.features = {"index": [0, 3, 7, 12], "class": kinds, "score": [np.nan, 0.5, 0.75, 1]}
+    colours = {None: "white", 0: "transparent", 3: "red", 7: "blue", 12: "red"}
+    layer.colormap = DirectLabelColormap(color_dict=colours)
+    _, dock = open_dock(viewer)
+    press(qtbot, dock)
+    assert list(dock.report.table)[:3] == ["label", "class", "score"]
+    assert list(layer.features["class"]) == ["pear", "apple", "pear"]  # a measurement keeps it
+    dock.table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
+    assert dock.table.texts(0)[:3] == ["7", "apple", "0.75"]
+    for _ in range(2):  # the second time in place of the first ones
+        dock.boxes_button.click()
+        assert not dock.boxes_button.isEnabled()
+        qtbot.waitUntil(dock.boxes_button.isEnabled, timeout=20_000)
+    assert [each.name for each in viewer.layers] == ["fruit", "fruit boxes"]
+    boxes = viewer.layers["fruit boxes"]
+    assert viewer.layers.selection.active == layer
+    assert set(boxes.shape_type) == {"rectangle"}
+    np.testing.assert_allclose(boxes.data[1].min(axis=0), (1.5, 2.5))
+    np.testing.assert_allclose(boxes.data[1].max(axis=0), (5.5, 7.5))
+    for corner in ((0, 0), (7, 4)):
+        np.testing.assert_allclose(boxes.data_to_world(corner), layer.data_to_world(corner))
+    assert list(boxes.features["class"]) == ["pear", "apple", "pear"]
+    assert list(boxes.features["score"]) == [0.5, 0.75, 1]
+    np.testing.assert_allclose(boxes.edge_color, [[1, 0, 0, 1], [0, 0, 1, 1], [1, 0, 0, 1]])
+
+
+def test_boxes_of_a_stack_are_in_their_planes(open_dock, qtbot, labels, monkeypatch) -> None:
+    viewer = ViewerModel()
+    viewer.add_labels(np.stack([labels, labels[::-1]]), name="a")
+    _, dock = open_dock(viewer)
+    press(qtbot, dock)
+    dock.boxes_button.click()
+    qtbot.waitUntil(dock.boxes_button.isEnabled, timeout=20_000)
+    boxes = viewer.layers["a boxes"]
+    assert [box[0, 0] for box in boxes.data] == [0, 0, 0, 1, 1, 1]
+    np.testing.assert_allclose(boxes.data[0][:, 1:].max(axis=0), (21.5, 12.5))
+    monkeypatch.setattr("napari_unet._qt.measure.boxes.LARGEST", 5)
+    dock.boxes_button.click()
+    assert "6 boxes are too many to be drawn: save the table" in dock.message.text()

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_unet._qt.layers import micrometres
 from napari_unet.images import Image, write_labels
+from napari_unet.provenance import KEY, Provenance
 from napari_unet.samples import SAMPLES, load_sample
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -39,7 +40,7 @@ def save_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     Parameters
     ----------
     path : str
-        A ``.tif`` path.
+        A ``.tif`` path; one in ``.ome.tif`` makes an OME-TIFF.
     data : integer array-like
         The layer's labels; of a multiscale layer, the finest.
     attributes : dict
@@ -57,4 +58,12 @@ def save_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     square = height and width and abs(height - width) <= UNEQUAL * width
     axes = "TZYX"[-labels.ndim :] if labels.ndim <= 4 else "Q" * (labels.ndim - 2) + "YX"
     like = Image(labels, axes, width if square else None, leading[-1] if leading else None)
-    return [str(write_labels(path, labels, like=like))]
+    return [str(write_labels(path, labels, like=like, made=_made(attributes)))]
+
+
+def _made(attributes: dict[str, Any]) -> Provenance | None:
+    """Return how labels were made, where their layer says so."""
+    try:
+        return Provenance.from_dict(attributes["metadata"][KEY])
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""Turn labels into ROIs for ImageJ, and ROIs into labels."""
+"""Turn labels into ROIs for ImageJ, boxes or an OME-TIFF, and ROIs into labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="OUT",
-        help="of labels a .zip path, of ROIs a .tif path",
+        help="of labels a .zip path for ROIs, .csv for boxes, .tif or .ome.tif for labels; of ROIs"
+        " a .tif path",
     )
     parser.add_argument(
         "--like",
@@ -43,21 +44,43 @@ def run(arguments: argparse.Namespace) -> bool:
         raise ValueError(f"{output} is what is to be converted: write to another path.")
     if output.exists() and not arguments.force:
         raise ValueError(f"{output} exists already: write over it with --force.")
-    convert = _to_labels if source.suffix.lower() in ROIS else _to_rois
-    convert(source, output, arguments.like)
+    if source.suffix.lower() in ROIS:
+        _drawn(source, output, arguments.like)
+    else:
+        _written(source, output, arguments.like)
     tell(f"{source} -> {output}")
     return True
 
 
-def _to_rois(source: Path, output: Path, like: Path | None) -> None:
-    from napari_unet.images import read_image, read_labels
+def _written(source: Path, output: Path, like: Path | None) -> None:
+    """Write labels in another form."""
+    from napari_unet.images import (
+        TIFF,
+        find_provenance,
+        read_image,
+        read_labels,
+        stem_of,
+        write_labels,
+    )
     from napari_unet.images.rois import write_rois
+    from napari_unet.measurements import find_boxes, write_table
 
-    write_rois(output, read_labels(source), like=read_image(like or source))
+    labels, image, made = read_labels(source), read_image(like or source), find_provenance(source)
+    ending = output.suffix.lower()
+    if ending == ".csv":
+        axes = "".join(letter for letter in image.axes if letter not in "CS")
+        name = stem_of(source)
+        table = find_boxes(labels, axes=axes, pixel_size=image.pixel_size)
+        write_table(output, {name: table}, {name: made} if made else {})
+    elif ending in TIFF:
+        write_labels(output, labels, like=image, made=made)
+    else:
+        write_rois(output, labels, like=image, made=made)
 
 
-def _to_labels(source: Path, output: Path, like: Path | None) -> None:
-    from napari_unet.images import read_image, write_labels
+def _drawn(source: Path, output: Path, like: Path | None) -> None:
+    """Write ROIs as labels."""
+    from napari_unet.images import find_provenance, read_image, write_labels
     from napari_unet.images.rois import read_rois
 
     if like is None:
@@ -67,7 +90,7 @@ def _to_labels(source: Path, output: Path, like: Path | None) -> None:
         )
     image = read_image(like)
     labels, left_out = read_rois(source, image)
-    write_labels(output, labels, like=image)
+    write_labels(output, labels, like=image, made=find_provenance(source))
     if left_out:
         names = ", ".join(left_out[:SHOWN]) + (" ..." if len(left_out) > SHOWN else "")
         warn(f"{len(left_out)} ROIs enclose no pixel of {like}, and were left out: {names}.")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_unet.provenance import Provenance
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``napari-unet demo`` takes."""
@@ -54,17 +56,23 @@ def run(arguments: argparse.Namespace) -> bool:
     labels = segment(image, config.model, axes=sample.axes, device=config.device)
     seconds = time.monotonic() - start
     tell(f"{sample.title}: {counted(count_objects(labels))} in {seconds:.1f} s")
-    return _write(arguments.output, picture, labels)
+    from napari_unet.library import find_model
+    from napari_unet.provenance import Provenance, sha256_of
+
+    made = Provenance(config, sha256_of(find_model(config.model)), sample.name)
+    return _write(arguments.output, picture, labels, made)
 
 
-def _write(folder: Path, picture: NDArray[Any], labels: NDArray[np.int32]) -> bool:
+def _write(
+    folder: Path, picture: NDArray[Any], labels: NDArray[np.int32], made: Provenance
+) -> bool:
     """Write the labels, and their outlines over the picture (of a stack, its middle plane)."""
     from napari_unet.images import write_labels, write_overlay
 
     make_folder(folder)
     middle = len(labels) // 2 if labels.ndim > 2 else ...
     paths = (
-        write_labels(folder / "demo_labels.tif", labels),
+        write_labels(folder / "demo_labels.tif", labels, made=made),
         write_overlay(folder / "demo_overlay.png", picture[middle], labels[middle]),
     )
     for path in paths:

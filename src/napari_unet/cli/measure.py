@@ -12,13 +12,15 @@ from napari_unet.files import make_folder
 
 if TYPE_CHECKING:
     from napari_unet.measurements import Table
+    from napari_unet.provenance import Provenance
 
     PixelSize = tuple[float, float]
 
 COLUMNS = """\
 A row per object, and per plane of a stack: its number, plane, area, centroid, equivalent diameter,
 perimeter, axes, eccentricity, orientation, solidity, circularity, bounding box, whether it touches
-the border; with IMAGE mean, standard deviation, median, minimum, maximum and sum of its gray values
+the border (top and left are the first row and column of the box, bottom and right the ones after
+its last); with IMAGE mean, standard deviation, median, minimum, maximum and sum of its gray values
 in each channel. Names of columns end in the unit: _px, and _um or _um2 where the pixel size is
 known. Planes, pixels and channels are counted from 0.
 """
@@ -55,6 +57,7 @@ def micrometres(text: str) -> PixelSize:
 
 def run(arguments: argparse.Namespace) -> bool:
     """Write one table of all; returns whether every file was measured."""
+    from napari_unet.images import find_provenance
     from napari_unet.measurements import write_table
 
     output: Path = arguments.output
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace) -> bool:
     pairs = _pairs(arguments.labels, arguments.image)
     make_folder(output.parent)  # before time is spent on the images
     tables: dict[str, Table] = {}
+    made: dict[str, Provenance] = {}
     with progress_bar("image", len(pairs)) as bar:
         for labels, image in pairs:
             name = _name(labels, image)
@@ -72,13 +76,15 @@ def run(arguments: argparse.Namespace) -> bool:
                 if name in tables:
                     raise ValueError(f"{labels}: there is another {name}, rename one.")
                 tables[name] = _measure(labels, image, arguments.pixel_size)
+                if record := find_provenance(labels):
+                    made[name] = record
             except (ValueError, OSError, MemoryError) as error:
                 bar.clear()
                 warn(str(error) if str(labels) in str(error) else f"{labels}: {error}")
             bar.update()
     if not tables:
         raise ValueError(f"Nothing could be measured: {output} is not written.")
-    write_table(output, tables)
+    write_table(output, tables, made)
     objects = sum(table["label"].size for table in tables.values())
     tell(f"{arguments.labels} -> {output}: {counted(objects)}")
     return len(tables) == len(pairs)
@@ -96,20 +102,21 @@ def _pairs(labels: Path, image: Path | None) -> Sequence[tuple[Path, Path | None
 
 def _labels_in(folder: Path) -> list[Path]:
     """Return the labels in a folder: what is marked as such, else all its images."""
-    from napari_unet.images import READABLE
+    from napari_unet.images import READABLE, stem_of
     from napari_unet.images.finding import LABELS_MARK
 
     images = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE)
-    found = [path for path in images if path.stem.endswith(LABELS_MARK)] or images
+    found = [path for path in images if stem_of(path).endswith(LABELS_MARK)] or images
     if not found:
         raise FileNotFoundError(f"{folder} holds no labels ({', '.join(READABLE)}).")
     return found
 
 
 def _name(labels: Path, image: Path | None) -> str:
+    from napari_unet.images import stem_of
     from napari_unet.images.finding import LABELS_MARK
 
-    return image.stem if image is not None else labels.stem.removesuffix(LABELS_MARK)
+    return stem_of(image) if image else stem_of(labels).removesuffix(LABELS_MARK)
 
 
 def _measure(labels: Path, image: Path | None, pixel_size: PixelSize | None) -> Table:

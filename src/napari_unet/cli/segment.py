@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli import chunks
 from napari_unet.cli.flags import add_fields, given
+from napari_unet.cli.like import repeated
 from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import SegmentConfig
 
 if TYPE_CHECKING:
-    from napari_unet.batch import Outcome
+    from napari_unet.batch import Job, Outcome, Overview, Wish
     from napari_unet.segmentation import SegmentProgress
 
 FLAGS = {
@@ -39,16 +42,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs",
         nargs="+",
         metavar="INPUT",
-        help="TIFF, PNG or JPEG; files, folders or globs; or one OME-Zarr",
+        help="TIFF, PNG, JPEG, CZI, LIF or ND2; files, folders or globs; or one OME-Zarr",
     )
     parser.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="OUT",
-        help="folder, or for one image a .tif or .zarr path",
+        help="folder, or for one image a .tif, .ome.tif or .zarr path",
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FILE",
+        help="segment as FILE was made, which napari-unet wrote: by the same model and parameters,"
+        " but for those that are given here",
     )
     add_fields(parser, SegmentConfig, FLAGS)
+    parser.add_argument(
+        "--ome",
+        action="store_true",
+        help="write OME-TIFFs, NAME_labels.ome.tif and so on; -o OUT.ome.tif does so, too",
+    )
     parser.add_argument("--scores", action="store_true", help="write NAME_scores.tif, too")
     parser.add_argument(
         "--measure",
@@ -56,48 +71,93 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write NAME_objects.csv, too: area, shape and intensity of each object",
     )
     parser.add_argument(
+        "--boxes",
+        action="store_true",
+        help="write NAME_boxes.csv, too: box, class and score of each object; top and left are its"
+        " first row and column, bottom and right the ones after its last",
+    )
+    parser.add_argument(
         "--rois", action="store_true", help="write NAME_rois.zip, too: ROIs for ImageJ"
     )
     parser.add_argument("--force", action="store_true", help="write over existing files")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave the images that are done, with these settings, and go on with the others",
+    )
+    parser.add_argument(
+        "--overview",
+        action="store_true",
+        help="write overview.png, too: all images, and the outlines of their objects",
+    )
     chunks.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> bool:
     """Segment; returns whether every image was done."""
-    config = SegmentConfig(**given(arguments, SegmentConfig))
+    typed = given(arguments, SegmentConfig)
+    config = repeated(arguments.like, typed) if arguments.like else SegmentConfig(**typed)
     if chunks.are_wanted(arguments):
         return chunks.run(arguments, config)
     from napari_unet.images import find_images
 
     sources = find_images(arguments.inputs)
-    from napari_unet.batch import Outcome, plan, segment_files
+    from napari_unet.batch import Outcome, Tally, plan, segment_files
     from napari_unet.segmentation import load_engine
 
-    jobs = plan(sources, arguments.output)
+    jobs = plan(sources, arguments.output, ome=arguments.ome)
     engine, card = load_engine(config)
     steps = segment_files(
         jobs,
         engine,
         card,
-        config,
+        _wish(arguments, config),
         force=arguments.force,
-        scores=arguments.scores,
-        objects=arguments.measure,
-        rois=arguments.rois,
+        resume=arguments.resume,
+        record=len(jobs) > 1,
+        overview=_overview(jobs, config) if arguments.overview else None,
     )
-    done = 0
+    outcomes = []
     with progress_bar("tile") as bar:
         for step in stoppable(steps):
             if isinstance(step, Outcome):
                 bar.clear()
-                done += not step.error
+                outcomes.append(step)
                 _tell(step)
             else:
                 _show(step, bar)
-    return done == len(jobs)
+    if arguments.resume:
+        tell(Tally.of(outcomes, waiting=len(jobs) - len(outcomes)).in_words)
+    return len(outcomes) == len(jobs) and not any(outcome.error for outcome in outcomes)
+
+
+def _wish(arguments: argparse.Namespace, config: SegmentConfig) -> Wish:
+    """Return what is to be made of each image."""
+    from napari_unet.batch import Wish
+    from napari_unet.library import find_model
+    from napari_unet.provenance import sha256_of
+
+    return Wish(
+        config,
+        sha256_of(find_model(config.model)),
+        scores=arguments.scores,
+        objects=arguments.measure,
+        boxes=arguments.boxes,
+        rois=arguments.rois,
+    )
+
+
+def _overview(jobs: Sequence[Job], config: SegmentConfig) -> Overview:
+    """Return a sheet for all images; it goes into the folder that holds all labels."""
+    from napari_unet.batch import OVERVIEW, Overview
+
+    folder = Path(os.path.commonpath([job.labels.parent.absolute() for job in jobs]))
+    return Overview(folder / OVERVIEW, jobs, (config.channel or (0,))[0])
 
 
 def _tell(outcome: Outcome) -> None:
+    if outcome.before and not outcome.error:
+        return
     if outcome.error:
         named = str(outcome.job.source) in outcome.error
         warn(outcome.error if named else f"{outcome.job.source}: {outcome.error}")

@@ -6,12 +6,14 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_unet.images.ome import stem_of
+
 LABEL, CLASS = "label", "class"
 
 
 def table_of(labels: Path) -> Path:
     """Return where the table of a label image's objects is: beside it, with the same stem."""
-    return labels.with_suffix(".csv")
+    return labels.with_name(f"{stem_of(labels)}.csv")
 
 
 def read_classes(path: Path, classes: Sequence[str]) -> dict[int, int]:

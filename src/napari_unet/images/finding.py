@@ -6,6 +6,7 @@ import glob
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from napari_unet.images.ome import stem_of
 from napari_unet.images.reading import READABLE
 
 LABELS_MARK = "_labels"
@@ -60,7 +61,7 @@ def _images_among(paths: Iterable[Path]) -> list[Path]:
 
 
 def _is_result(path: Path) -> bool:
-    return LABELS_MARK in path.stem or path.stem.endswith(SCORES_MARK)
+    return LABELS_MARK in path.stem or stem_of(path).endswith(SCORES_MARK)
 
 
 def pair_by_stem(images: str | Path, labels: str | Path) -> list[tuple[Path, Path]]:
@@ -82,7 +83,7 @@ def pair_by_stem(images: str | Path, labels: str | Path) -> list[tuple[Path, Pat
     if _are_files(images, labels):
         return [(images, labels)]
     found = _by_stem(labels, only_marked=images == labels)
-    return _pair(((p.stem, p) for p in _expand(images)), found, f"have no labels in {labels}")
+    return _pair(((stem_of(p), p) for p in _expand(images)), found, f"have no labels in {labels}")
 
 
 def pair_labels(predictions: str | Path, truths: str | Path) -> list[tuple[Path, Path]]:
@@ -125,10 +126,10 @@ def _pair(
 def _by_stem(folder: Path, only_marked: bool = False) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        marked = path.stem.endswith(LABELS_MARK)
+        marked = stem_of(path).endswith(LABELS_MARK)
         if path.suffix.lower() not in READABLE or (only_marked and not marked):
             continue
-        stem = path.stem.removesuffix(LABELS_MARK)
+        stem = stem_of(path).removesuffix(LABELS_MARK)
         if stem in found:
             raise ValueError(f"{found[stem]} and {path} are both labels of {stem}: remove one.")
         found[stem] = path

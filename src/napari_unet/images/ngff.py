@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,8 +77,19 @@ def open_zarr(path: Path) -> StoredImage:
         return _stored(array, told)
 
 
+def as_stored(array: Any) -> StoredImage:
+    """See an array as an image of which nothing but its pixels is known.
+
+    Of a Zarr array the missing chunks are counted.
+    """
+    if "zarr" in sys.modules and isinstance(array, sys.modules["zarr"].Array):
+        return _stored(array, None)
+    return StoredImage(array)
+
+
 def _stored(array: zarr.Array[Any], told: _Multiscale | None) -> StoredImage:
-    missing = array.nchunks - array.nchunks_initialized if array.shards is None else 0
+    counted = array.shards is None and type(array.store).__name__ == "LocalStore"
+    missing = array.nchunks - array.nchunks_initialized if counted else 0
     if told is None:
         return StoredImage(array, chunks=array.nchunks, missing=missing)
     if len(told.axes) != array.ndim:
@@ -266,6 +278,15 @@ def open_level(path: Path, level: int) -> zarr.Array[Any]:
     import zarr
 
     return zarr.open_array(path / str(level), mode="r+")
+
+
+def open_levels(path: Path) -> list[zarr.Array[Any]]:
+    """Open all levels of labels that :func:`create_labels` made, the finest first, for reading."""
+    import zarr
+
+    with readable(path):
+        group = zarr.open_group(path, mode="r")
+        return [array for _, array in sorted(group.arrays(), key=lambda item: int(item[0]))]
 
 
 def list_labels(path: Path) -> None:

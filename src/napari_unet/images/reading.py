@@ -1,10 +1,10 @@
-"""Images and labels from TIFF, PNG and JPEG files."""
+"""Images and labels from TIFF, PNG and JPEG files, and images from those of microscopes."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
+from struct import unpack
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,11 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.io import imread
 
+from napari_unet.images.image import Image, damaged, first_line
+from napari_unet.images.microscopes import MICROSCOPES, read_microscope
+
 TIFF = (".tif", ".tiff")
-READABLE = (*TIFF, ".png", ".jpg", ".jpeg")
+READABLE = (*TIFF, ".png", ".jpg", ".jpeg", *MICROSCOPES)
 MAPPED_BYTES = 2**28
 """Uncompressed files from this size on are memory-mapped instead of read."""
 
@@ -29,36 +32,8 @@ _MICROMETRES = {
 _CENTIMETRE = 3  # ResolutionUnit of baseline TIFF; inches there are printing resolutions
 
 
-@dataclass(frozen=True)
-class Image:
-    """An image as a file has it.
-
-    Parameters
-    ----------
-    data : array or memory-mapped array
-        Pixels, of bool, integer or float type.
-    axes : str
-        A letter per dimension: T, Z, C, Y, X, S for colour samples, Q where the file does not say.
-    pixel_size : float or None
-        Micrometres per pixel, if the file states a unit of length.
-    spacing : float or None
-        Micrometres between planes, likewise.
-    source : Path or None
-        The file.
-    tag : bytes
-        Value of the private tag that was asked for; empty without.
-    """
-
-    data: NDArray[Any]
-    axes: str
-    pixel_size: float | None = None
-    spacing: float | None = None
-    source: Path | None = field(default=None, compare=False)
-    tag: bytes = field(default=b"", compare=False)
-
-
-def read_image(path: str | Path, tag: int | None = None) -> Image:
-    """Read a TIFF, PNG or JPEG image.
+def read_image(path: str | Path, tag: int | None = None, scene: str | None = None) -> Image:
+    """Read a TIFF, PNG or JPEG image, or one of a microscope's file.
 
     Parameters
     ----------
@@ -67,6 +42,9 @@ def read_image(path: str | Path, tag: int | None = None) -> Image:
     tag : int or None
         Number of a private tag of TIFFs, to be read as bytes with the pixels: from the same file,
         even if another one takes its place meanwhile.
+    scene : str or None
+        Which image of a microscope's file that holds several, by a name of
+        :func:`napari_unet.images.scenes_of`.
 
     Raises
     ------
@@ -76,7 +54,11 @@ def read_image(path: str | Path, tag: int | None = None) -> Image:
         If it cannot be read as an image, or its numbers are complex.
     """
     path = _existing(path)
-    image = _read_tiff(path, tag) if path.suffix.lower() in TIFF else _read_picture(path)
+    ending = path.suffix.lower()
+    if ending in MICROSCOPES:
+        image = read_microscope(path, scene)
+    else:
+        image = _read_tiff(path, tag) if ending in TIFF else _read_picture(path)
     if image.data.dtype.kind not in "buif":
         raise ValueError(
             f"{path} holds numbers of type {image.data.dtype}, which are no gray values: save real"
@@ -114,7 +96,7 @@ def _existing(path: str | Path) -> Path:
         raise IsADirectoryError(f"{path} is a folder: name an image in it.")
     if path.suffix.lower() not in READABLE:
         raise ValueError(
-            f"{path} is of no kind that is read here: use TIFF, PNG or JPEG"
+            f"{path} is of no kind that is read here: use TIFF, PNG, JPEG or a microscope's file"
             f" ({', '.join(READABLE)})."
         )
     if path.stat().st_size == 0:
@@ -138,14 +120,14 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
         raise
     except Exception as error:  # whatever a damaged file makes the decoders raise
         raise ValueError(
-            f"{path} cannot be read as a TIFF ({_first_line(error)}): it is damaged or of another"
+            f"{path} cannot be read as a TIFF ({first_line(error)}): it is damaged or of another"
             " kind; export it again."
         ) from error
     return Image(data.reshape(series.shape), axes, pixel_size, spacing, path, value)
 
 
 def check_complete(file: tifffile.TiffFile) -> None:
-    """Raise if the file ends before its pixels do: tifffile would fill them with zeros."""
+    """Raise if a file ends too early: tifffile would fill pixels with zeros, and sizes be lost."""
     size = file.filehandle.size
     for page in file.series[0].pages:
         if page is not None and any(
@@ -153,6 +135,12 @@ def check_complete(file: tifffile.TiffFile) -> None:
             for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
         ):
             raise ValueError("the file ends before its pixels do")
+    first = file.pages.first
+    if "ImageDescription" not in first.tags:  # at the end of an OME-TIFF: tifffile goes without
+        file.filehandle.seek(first.offset)
+        (told,) = unpack(file.tiff.tagnoformat, file.filehandle.read(file.tiff.tagnosize))
+        if told > len(first.tags):
+            raise ValueError("the file ends before its metadata do")
 
 
 def known_axes(axes: str, shape: tuple[int, ...]) -> str:
@@ -205,9 +193,9 @@ def _read_picture(path: Path) -> Image:
     except OSError as error:
         if isinstance(error, PermissionError):
             raise
-        raise ValueError(_unreadable(path, error)) from error
+        raise ValueError(damaged(path, error)) from error
     except Exception as error:  # whatever a damaged file makes the decoders raise
-        raise ValueError(_unreadable(path, error)) from error
+        raise ValueError(damaged(path, error)) from error
     finally:
         PIL.Image.MAX_IMAGE_PIXELS = largest
     if data.ndim == 3 and data.shape[-1] == 2:  # gray and alpha
@@ -215,16 +203,5 @@ def _read_picture(path: Path) -> Image:
     if data.ndim == 3 and data.shape[-1] == 4:
         data = data[..., :3]
     if data.ndim not in (2, 3) or (data.ndim == 3 and data.shape[-1] != 3):
-        raise ValueError(_unreadable(path, f"its shape is {data.shape}"))
+        raise ValueError(damaged(path, f"its shape is {data.shape}"))
     return Image(data, "YXS" if data.ndim == 3 else "YX", source=path)
-
-
-def _unreadable(path: Path, reason: object) -> str:
-    return (
-        f"{path} cannot be read as an image ({_first_line(reason)}): it is damaged or of another"
-        " kind; export it again."
-    )
-
-
-def _first_line(reason: object) -> str:
-    return (str(reason).splitlines() or [type(reason).__name__])[0].rstrip(".")

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.files import write_whole
+from napari_unet.images.image import Image
 from napari_unet.images.outlines import Outline, fill, trace
-from napari_unet.images.reading import Image
 from napari_unet.images.writing import as_hyperstack
+from napari_unet.provenance import Provenance
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi
@@ -32,7 +33,13 @@ _HEADER, _SECOND_HEADER = 64, 52
 _NUMBER = re.compile(r"(?:[tzc]\d+-)*(\d{1,10})")
 
 
-def write_rois(path: str | Path, labels: NDArray[Any], *, like: Image | None = None) -> Path:
+def write_rois(
+    path: str | Path,
+    labels: NDArray[Any],
+    *,
+    like: Image | None = None,
+    made: Provenance | None = None,
+) -> Path:
     """Write a ROI per object (and plane) into a ZIP file, as ImageJ's ROI Manager opens it.
 
     Outlines run along the edges of pixels: ImageJ fills them to the very pixels of the objects.
@@ -48,6 +55,9 @@ def write_rois(path: str | Path, labels: NDArray[Any], *, like: Image | None = N
         Objects are above 0.
     like : Image or None
         The image they belong to, by whose axes the planes are named.
+    made : Provenance or None
+        How the labels were made: kept as the comment of the ZIP file. (Of each file in it, readers
+        expect that it is a ROI.)
 
     Raises
     ------
@@ -70,6 +80,8 @@ def write_rois(path: str | Path, labels: NDArray[Any], *, like: Image | None = N
         with ZipFile(temporary, "w", ZIP_DEFLATED) as file:
             for place, roi in _rois(stack, has_channels):
                 file.writestr(f"{place}{roi.name}.roi", roi.tobytes())
+            if made is not None:
+                file.comment = made.to_json().encode()
 
     return write_whole(path, write)
 

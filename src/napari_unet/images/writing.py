@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from skimage.io import imsave
 
 from napari_unet.files import write_whole
-from napari_unet.images.reading import TIFF, Image
+from napari_unet.images.image import Image
+from napari_unet.images.ome import is_ome, write_ome
+from napari_unet.images.reading import TIFF
+from napari_unet.provenance import KEY, Provenance
 
 IMAGEJ_LARGEST = 65_535
 """ImageJ has no integers of more than 16 bits."""
@@ -28,11 +32,13 @@ def write_labels(
     like: Image | None = None,
     axes: str | None = None,
     pixel_size: float | None = None,
+    made: Provenance | None = None,
 ) -> Path:
     """Write labels as a TIFF that ImageJ, napari and others open at the image's scale.
 
-    Up to 65,535 objects: an ImageJ TIFF of uint16. Beyond: an OME-TIFF of uint32. With pixels that
-    are not annotated (-1): a plain TIFF of int32.
+    A name in ``.ome.tif`` makes an OME-TIFF: tiled, and from :data:`PYRAMID_FROM` pixels a side on
+    with coarser levels. Any other up to 65,535 objects: an ImageJ TIFF of uint16; beyond: an
+    OME-TIFF of uint32; with pixels that are not annotated (-1): a plain TIFF of int32.
 
     Parameters
     ----------
@@ -44,6 +50,8 @@ def write_labels(
         The image they belong to, whose axes and pixel size are kept.
     axes, pixel_size
         Instead of `like`.
+    made : Provenance or None
+        How they were made: kept as ImageJ's Info, or as the description of the image.
 
     Raises
     ------
@@ -63,27 +71,22 @@ def write_labels(
         pixel_size, spacing = like.pixel_size, like.spacing
     axes = axes or "Q" * (labels.ndim - 2) + "YX"
     low, high = labels.min(initial=0), labels.max(initial=0)
+    if is_ome(path) or (low >= 0 and high > IMAGEJ_LARGEST):
+        kind = np.uint16 if high <= IMAGEJ_LARGEST else np.uint32
+        stack = as_hyperstack(labels.astype(np.int32 if low < 0 else kind), axes)
+        return write_ome(path, stack, pixel_size, spacing, made)
     if low < 0:
-        return _write_tiff(path, labels.astype(np.int32), {}, {"axes": axes})
+        told = {"axes": axes} | ({KEY: made.to_dict()} if made is not None else {})
+        return _write_tiff(path, labels.astype(np.int32), metadata=told)
     resolution = {} if pixel_size is None else {"resolution": (1 / pixel_size,) * 2}
-    if high > IMAGEJ_LARGEST:
-        sizes = {} if pixel_size is None else _ome_metadata(pixel_size, spacing)
-        stack = as_hyperstack(labels.astype(np.uint32), axes)
-        return _write_tiff(path, stack, {"ome": True}, {"axes": "TZCYX"} | sizes)
-    metadata: dict[str, Any] = {"axes": axes, "max": float(high), "min": 0.0}
+    metadata: dict[str, Any] = {"axes": "TZCYX", "max": float(high), "min": 0.0}
     if pixel_size is not None:
         metadata["unit"] = "um"
         metadata |= {"spacing": spacing} if spacing else {}
+    if made is not None:
+        metadata["Info"] = made.to_json()
     stack = as_hyperstack(labels.astype(np.uint16), axes)
-    return _write_tiff(path, stack, {"imagej": True, **resolution}, metadata | {"axes": "TZCYX"})
-
-
-def _ome_metadata(pixel_size: float, spacing: float | None) -> dict[str, Any]:
-    sizes: dict[str, Any] = {}
-    for axis, size in {"X": pixel_size, "Y": pixel_size, "Z": spacing}.items():
-        if size is not None:
-            sizes |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
-    return sizes
+    return _write_tiff(path, stack, imagej=True, metadata=metadata, **resolution)
 
 
 def as_hyperstack(labels: NDArray[Any], axes: str) -> NDArray[Any]:
@@ -96,7 +99,7 @@ def as_hyperstack(labels: NDArray[Any], axes: str) -> NDArray[Any]:
         labels = labels.reshape(-1, *labels.shape[surplus + 1 :])
         axes = "Q" + axes[surplus + 1 :]
     leading = list(axes[:-2])
-    named = [a if a in "TZ" and leading.count(a) == 1 else None for a in leading]
+    named = [a if a in "TZC" and leading.count(a) == 1 else None for a in leading]
     free = [a for a in "TZC" if a not in named]
     if len(named) == len(free) == 3:
         named = list(free)
@@ -109,8 +112,27 @@ def as_hyperstack(labels: NDArray[Any], axes: str) -> NDArray[Any]:
     return moved.reshape(*(lengths.get(a, 1) for a in "TZC"), *labels.shape[-2:])
 
 
-def write_image(path: str | Path, image: NDArray[Any]) -> Path:
+def write_image(
+    path: str | Path,
+    image: NDArray[Any],
+    *,
+    axes: str | None = None,
+    pixel_size: float | None = None,
+    channels: Sequence[str] = (),
+    made: Provenance | None = None,
+) -> Path:
     """Write numbers (weights, scores) as a plain, compressed TIFF.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.tif`` path; one in ``.ome.tif`` makes an OME-TIFF.
+    image : array
+        The numbers.
+    axes, pixel_size, channels
+        What an OME-TIFF says of them: a letter per dimension, micrometres per pixel, names.
+    made : Provenance or None
+        How they were made: kept as the description of the image.
 
     Raises
     ------
@@ -122,14 +144,16 @@ def write_image(path: str | Path, image: NDArray[Any]) -> Path:
     path = Path(path)
     if path.suffix.lower() not in TIFF:
         raise ValueError(f"{path} cannot hold numbers: let its name end in .tif.")
-    return _write_tiff(path, image, {"photometric": "minisblack"}, {})
+    if is_ome(path):
+        stack = as_hyperstack(image, axes or "Q" * (image.ndim - 2) + "YX")
+        return write_ome(path, stack, pixel_size, made=made, channels=channels)
+    text = made.to_json() if made is not None else None
+    return _write_tiff(path, image, photometric="minisblack", description=text, metadata=None)
 
 
-def _write_tiff(
-    path: Path, array: NDArray[Any], options: dict[str, Any], metadata: dict[str, Any]
-) -> Path:
+def _write_tiff(path: Path, array: NDArray[Any], **options: Any) -> Path:
     def write(temporary: Path) -> None:
-        tifffile.imwrite(temporary, array, compression="zlib", metadata=metadata or None, **options)
+        tifffile.imwrite(temporary, array, compression="zlib", **options)
 
     return write_whole(path, write)
 

@@ -9,7 +9,17 @@ numpy count them. A pixel is a square (a rectangle, where its height and width d
 object the union of its pixels: that is what areas, axes and hulls are of.
 """
 
-from napari_unet.measurements.table import Table, measure, measure_steps
+from napari_unet.measurements.planes import NOTHING, Known, Table
+from napari_unet.measurements.table import find_boxes, measure, measure_steps
 from napari_unet.measurements.writing import as_csv, write_table
 
-__all__ = ["Table", "as_csv", "measure", "measure_steps", "write_table"]
+__all__ = [
+    "NOTHING",
+    "Known",
+    "Table",
+    "as_csv",
+    "find_boxes",
+    "measure",
+    "measure_steps",
+    "write_table",
+]

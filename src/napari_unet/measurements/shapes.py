@@ -69,7 +69,7 @@ def measure_shapes(
         "orientation_deg": orientation,
         "solidity": area / hull_areas(runs),
         "circularity": 4 * pi * area * _area(size) / perimeter**2,
-        **_boxes(runs),
+        **measure_boxes(runs, None),
     }
 
 
@@ -150,18 +150,23 @@ def _direction(moments: Moments, size: PixelSize) -> tuple[Floats, Floats]:
     return eccentricity, orientation % 180 % 180  # a tiny negative angle becomes 180 at first
 
 
-def _boxes(runs: Runs) -> dict[str, NDArray[Any]]:
-    """Return bounding boxes, and whether they reach the border of the plane."""
+def measure_boxes(runs: Runs, pixel_size: PixelSize | None) -> dict[str, NDArray[Any]]:
+    """Return bounding boxes, and whether they reach the border of the plane.
+
+    A box goes from its first row and column to the ones after its last; in micrometres, which are
+    there with a pixel size, from the outer corner of the plane's first pixel.
+    """
     first, (height, width) = runs.first, runs.shape
     last = np.append(first[1:], runs.row.size) - 1
-    top, bottom = runs.row[first], runs.row[last] + 1
-    left = np.minimum.reduceat(runs.start, first)
-    right = np.maximum.reduceat(runs.stop, first)
-    touches = (top == 0) | (left == 0) | (bottom == height) | (right == width)
-    return {
-        "top_px": top,
-        "left_px": left,
-        "bottom_px": bottom,
-        "right_px": right,
-        "touches_border": touches,
+    box = {
+        "top": runs.row[first],
+        "left": np.minimum.reduceat(runs.start, first),
+        "bottom": runs.row[last] + 1,
+        "right": np.maximum.reduceat(runs.stop, first),
     }
+    columns: dict[str, NDArray[Any]] = {f"{side}_px": at for side, at in box.items()}
+    if pixel_size:
+        sizes = dict(zip(box, (*pixel_size, *pixel_size), strict=True))
+        columns |= {f"{side}_um": at * sizes[side] for side, at in box.items()}
+    cut = (box["top"] == 0) | (box["left"] == 0) | (box["bottom"] == height)
+    return {**columns, "touches_border": cut | (box["right"] == width)}

@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.measurements.intensities import measure_intensities
+from napari_unet.measurements.planes import (
+    NOTHING,
+    Known,
+    Table,
+    as_pair,
+    as_planes,
+    run_to_table,
+    tabulate,
+)
 from napari_unet.measurements.runs import Runs
-from napari_unet.measurements.shapes import PixelSize, measure_shapes
-from napari_unet.preprocessing import Planes
-
-Table = dict[str, NDArray[Any]]
-"""Columns by their names, each an array with an entry per row."""
+from napari_unet.measurements.shapes import PixelSize, measure_boxes, measure_shapes
 
 
 def measure(
@@ -23,6 +28,7 @@ def measure(
     *,
     axes: str | None = None,
     pixel_size: float | PixelSize | None = None,
+    known: Known = NOTHING,
 ) -> Table:
     """Measure each object, in each plane by itself.
 
@@ -38,6 +44,9 @@ def measure(
         all but the last two dimensions are walked.
     pixel_size : float or (float, float), optional
         Micrometres per pixel; height and width, where they differ.
+    known : mapping of int to dict of str to array, optional
+        What is known of the objects of a plane already, by the plane's index: columns, of which
+        "index" has their numbers. The others become columns of the table.
 
     Returns
     -------
@@ -49,6 +58,8 @@ def measure(
         t, z, plane
             Its plane, counted from 0, along each dimension that is walked (`plane` for one without
             a name; `plane_1` and so on for several).
+        class, score
+            What is known already, under whichever names; "" or NaN for an object that is not.
         area_px, area_um2
             Number of pixels; their area.
         centroid_y, centroid_x (_px, _um)
@@ -85,13 +96,7 @@ def measure(
         If the labels are no integers, image or axes do not fit them, or the pixel size is not
         above 0.
     """
-    steps = measure_steps(labels, image, axes=axes, pixel_size=pixel_size)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            table: Table = end.value
-            return table
+    return run_to_table(measure_steps(labels, image, axes=axes, pixel_size=pixel_size, known=known))
 
 
 def measure_steps(
@@ -100,36 +105,22 @@ def measure_steps(
     *,
     axes: str | None = None,
     pixel_size: float | PixelSize | None = None,
+    known: Known = NOTHING,
 ) -> Generator[float, None, Table]:
     """Do what :func:`measure` does, and yield the share that is done after each plane."""
-    planes, channels = _as_planes(labels, image, axes)
-    size = _as_pair(pixel_size)
-    letters = [letter for letter in planes.axes if letter not in "YX"]
-    names = _names_of_planes(letters)
-    parts: list[Table] = []
-    for number in range(len(planes)):
-        plane = np.array(planes[number][0])  # a copy, which nobody paints in meanwhile
+    planes, channels = as_planes(labels, image, axes)
+    size = as_pair(pixel_size)
+
+    def rows(number: int, plane: NDArray[Any], runs: Runs) -> Table:
         gray = channels[number] if channels is not None else ()
-        rows = _measure_plane(plane, gray, size)
-        at = np.unravel_index(number, planes.leading) if planes.leading else ()
-        count = rows["label"].size
-        where = {name: np.full(count, int(i)) for name, i in zip(names, at, strict=True)}
-        parts.append({"label": rows.pop("label"), **where, **rows})
-        yield (number + 1) / len(planes)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return measure_shapes(plane, runs, size) | _intensities(gray, runs)
+
+    return (yield from tabulate(planes, known, rows))
 
 
-def _measure_plane(plane: NDArray[Any], channels: Any, size: PixelSize | None) -> Table:
-    """Measure the objects of one plane, in channels (C, Y, X)."""
-    if plane.dtype == bool:
-        plane = plane.view(np.uint8)
-    runs = Runs.of(plane)
-    if not runs.labels.size:  # of which reduceat knows nothing: measure one, and tell of none
-        stand_in = np.zeros_like(plane)
-        stand_in[:1, :1] = 1
-        rows = _measure_plane(stand_in, channels, size)
-        return {name: column[:0] for name, column in rows.items()}
-    rows = {"label": runs.labels, **measure_shapes(plane, runs, size)}
+def _intensities(channels: Any, runs: Runs) -> Table:
+    """Measure the gray values of the objects of one plane, in channels (C, Y, X)."""
+    rows: Table = {}
     for number, channel in enumerate(channels):
         suffix = f"_c{number}" if len(channels) > 1 else ""
         measured = measure_intensities(np.asarray(channel), runs)
@@ -137,57 +128,43 @@ def _measure_plane(plane: NDArray[Any], channels: Any, size: PixelSize | None) -
     return rows
 
 
-def _as_planes(labels: Any, image: Any, axes: str | None) -> tuple[Planes, Planes | None]:
-    """See labels and image as planes, and make sure that they fit."""
-    of = labels if image is None else image
-    if labels.dtype.kind not in "bui":
-        raise ValueError(f"The labels hold {labels.dtype}: give labels, which are integers.")
-    if of.dtype.kind not in "buif":
-        raise ValueError(
-            f"An image of type {of.dtype} cannot be measured: convert it to real numbers (for"
-            " complex data, take the magnitude)."
-        )
-    axes = (axes or "Q" * (of.ndim - 2) + "YX").upper()
-    if len(axes) != of.ndim or any(axes.count(letter) != 1 for letter in "YX"):
-        raise ValueError(
-            f"axes = {axes!r} do not fit an array of shape {of.shape}: give one letter a dimension,"
-            " with Y and X once each."
-        )
-    own = "".join(letter for letter in axes if letter not in "CSYX") + "YX"
-    if image is None:
-        own = axes
-    elif Planes(image, axes).leading + Planes(image, axes).plane_shape != labels.shape:
-        raise ValueError(
-            f"The labels have the shape {labels.shape} and the image {image.shape} with axes"
-            f" {axes}: measure labels in the image that they are of."
-        )
-    if 0 in labels.shape or "C" in own or "S" in own:
-        raise ValueError(
-            f"Labels of shape {labels.shape} with axes {own} cannot be measured: give planes of"
-            " height and width, without channels."
-        )
-    return Planes(labels, own), None if image is None else Planes(image, axes)
+def find_boxes(
+    labels: Any,
+    *,
+    axes: str | None = None,
+    pixel_size: float | PixelSize | None = None,
+    known: Known = NOTHING,
+) -> Table:
+    """Return the bounding box of each object, in each plane by itself.
 
+    Parameters
+    ----------
+    labels, axes, pixel_size, known
+        As for :func:`measure`.
 
-def _as_pair(pixel_size: float | PixelSize | None) -> PixelSize | None:
-    if pixel_size is None:
-        return None
-    given = np.array(pixel_size, float)
-    if given.shape not in ((), (2,)) or not (np.isfinite(given) & (given > 0)).all():
-        raise ValueError(
-            f"pixel_size = {pixel_size} is no size: give micrometres above 0, of height and width"
-            " where they differ."
-        )
-    height, width = np.broadcast_to(given, 2).tolist()
-    return height, width
+    Returns
+    -------
+    dict of str to array
+        The columns label, those of the plane, what is known (such as class and score), and
 
+        top_px, left_px, bottom_px, right_px
+            The first row and column of the box, and the ones after its last: it is
+            ``labels[top:bottom, left:right]``, and bottom - top pixels high.
+        top_um, left_um, bottom_um, right_um
+            The same in micrometres from the outer corner of the first pixel of the image.
 
-def _names_of_planes(letters: list[str]) -> list[str]:
-    """Name a column for each dimension that is walked."""
-    known = [letter if letter in "TZ" and letters.count(letter) == 1 else "" for letter in letters]
-    nameless = known.count("")
-    numbers = iter(range(1, nameless + 1))
-    return [
-        letter.lower() or ("plane" if nameless == 1 else f"plane_{next(numbers)}")
-        for letter in known
-    ]
+    Raises
+    ------
+    ValueError
+        As :func:`measure`.
+    """
+    planes, _ = as_planes(labels, None, axes)
+    size = as_pair(pixel_size)
+
+    def rows(_: int, plane: NDArray[Any], runs: Runs) -> Table:
+        del plane
+        boxes = measure_boxes(runs, size)
+        del boxes["touches_border"]
+        return boxes
+
+    return run_to_table(tabulate(planes, known, rows))

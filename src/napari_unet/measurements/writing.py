@@ -6,13 +6,17 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import NDArray
 
 from napari_unet.files import write_whole
-from napari_unet.measurements.table import Table
+from napari_unet.images.records import write_beside
+from napari_unet.measurements.planes import Table
+from napari_unet.provenance import Provenance
 
+NONE: Mapping[str, Provenance] = MappingProxyType({})
 DIGITS = 10
 """Significant ones of a number that is not whole."""
 
@@ -44,8 +48,20 @@ def _texts(column: NDArray[Any]) -> list[str]:
     return ["" if value != value else f"{value:.{DIGITS}g}" for value in column.tolist()]
 
 
-def write_table(path: str | Path, tables: Mapping[str, Table]) -> Path:
+def write_table(
+    path: str | Path, tables: Mapping[str, Table], made: Mapping[str, Provenance] = NONE
+) -> Path:
     """Write what :func:`as_csv` returns.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv`` path.
+    tables : dict of str to dict of str to array
+        Tables by the names of their images.
+    made : dict of str to Provenance
+        How the labels of an image were made, where that is known: written beside the table, into
+        the file of its name with ``-metadata.json`` at the end.
 
     Raises
     ------
@@ -61,4 +77,6 @@ def write_table(path: str | Path, tables: Mapping[str, Table]) -> Path:
     def write(temporary: Path) -> None:
         temporary.write_bytes(as_csv(tables).encode())
 
-    return write_whole(path, write)
+    write_whole(path, write)
+    write_beside(path, made)
+    return path

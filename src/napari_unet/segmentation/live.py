@@ -128,7 +128,7 @@ def relabel_live(
         With the new labels.
     """
     target = result.card.target
-    anew = replace(result, labels=np.zeros_like(result.labels))
+    anew = replace(result, labels=np.zeros(result.labels.shape, result.labels.dtype))
     objects = list(result.objects)
     for plane in sorted(result.planes, key=lambda plane: plane != first):
         labels = result.relabel_plane(plane, config)

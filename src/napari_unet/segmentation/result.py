@@ -15,6 +15,7 @@ from napari_unet.config import SegmentConfig, Target
 from napari_unet.instances import class_map, classify, label_scores, object_evidence
 from napari_unet.library import Card
 from napari_unet.preprocessing import Frame, restore
+from napari_unet.provenance import Provenance
 
 TYPICAL_DIAMETER = 20.0
 """Of objects in network pixels, where a model does not state its own."""
@@ -56,6 +57,8 @@ class Segmentation:
         Index, among those of the image, of each plane that was asked for.
     frame : Frame
         The rectangle that was asked for in each, and where the network saw it.
+    made : Provenance or None
+        How, where the model came from a file and whoever asked for it said so.
     """
 
     labels: NDArray[np.int32]
@@ -64,6 +67,7 @@ class Segmentation:
     objects: tuple[Objects, ...]
     planes: tuple[int, ...]
     frame: Frame
+    made: Provenance | None = None
 
     def plane(self, index: int) -> NDArray[np.int32]:
         """See the labels of plane `index` of the image in the rectangle asked for."""
@@ -87,26 +91,39 @@ class Segmentation:
         told = zip(classes[1:], found[1:], strict=True)
         return f"{text}: {', '.join(f'{count} {name}' for name, count in told if count)}"
 
-    def features(self) -> dict[str, NDArray[Any]]:
-        """Return what is known of each number in the labels, as columns of a table.
+    def known(self) -> dict[int, dict[str, NDArray[Any]]]:
+        """Return what is known of each number in the labels of a plane, as columns of a table.
 
         Returns
         -------
-        dict
-            "index" is the number, "class" its name, where there are several, and "score" that of
-            an object. Empty where several planes number their objects anew.
+        dict of int to dict
+            By the plane's index: "index" is the number, "class" its name, where there are several,
+            and "score" that of an object.
         """
         target = self.card.target
         names = np.array(target.classes)
         if not target.instances:
-            return {"index": np.arange(names.size), "class": names}
-        if len(self.objects) != 1:
-            return {}
-        (objects,) = self.objects
-        table: dict[str, NDArray[Any]] = {"index": 1 + np.arange(objects.scores.size)}
-        if names.size > 2:
-            table["class"] = names[objects.classes]
-        return {**table, "score": objects.scores}
+            areas = {"index": np.arange(names.size), "class": names}
+            return {plane: areas for plane in self.planes}
+        tables = {}
+        for plane, objects in zip(self.planes, self.objects, strict=True):
+            table: dict[str, NDArray[Any]] = {"index": 1 + np.arange(objects.scores.size)}
+            if names.size > 2:
+                table["class"] = names[objects.classes]
+            tables[plane] = {**table, "score": objects.scores}
+        return tables
+
+    def features(self) -> dict[str, NDArray[Any]]:
+        """Return what is known of each number in the labels, whichever plane it is in.
+
+        Returns
+        -------
+        dict
+            Columns, as of :meth:`known`. Empty where several planes number their objects anew.
+        """
+        known = self.known()
+        is_one = len(known) == 1 or not self.card.target.instances
+        return next(iter(known.values())) if is_one and known else {}
 
     def relabel_plane(self, index: int, config: SegmentConfig) -> NDArray[np.int32]:
         """Decide anew on the kept scores of plane `index`, in the rectangle asked for.

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import SegmentConfig
+from napari_unet.config import ONNXConfig, SegmentConfig
 from napari_unet.engines import (
+    TENSOR,
     AveragedEngine,
     Engine,
+    ONNXEngine,
     TorchEngine,
     choose_device,
     free_memory,
@@ -253,10 +255,15 @@ def load_engine(config: SegmentConfig) -> tuple[TorchEngine, Card]:
     ------
     FileNotFoundError, ValueError
         If there is no such model or device, or the file is none.
+    ImportError
+        If the model is from elsewhere, and what runs it is not installed.
     """
     device = choose_device(config.device)
     checkpoint = Checkpoint.load(config.model)
     card = checkpoint.card
+    if isinstance(card.network, ONNXConfig):
+        graph = checkpoint.weights[TENSOR].numpy().tobytes()
+        return ONNXEngine(graph, card.network, card.target, device), card
     return make_engine(checkpoint.build(), card.network, card.target, device), card
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 
 from napari_unet._qt.layers import axes_of, micrometres, pixels
 from napari_unet._qt.watching import fingerprint
+from napari_unet.provenance import KEY, Provenance
 
 Table = dict[str, NDArray[Any]]
 _UNITS = {"_px": " (px)", "_um2": " (µm²)", "_um": " (µm)", "_deg": " (°)"}
-NO_FEATURES = ("label", "touches_border")
+NO_FEATURES = ("label", "class", "touches_border")
 """Columns that are not worth a plot."""
+KNOWN = ("class", "score")
+"""Features of labels that a measurement does not find out, and keeps."""
 
 
 def in_words(column: str) -> str:
@@ -54,7 +58,7 @@ class Report:
     def planes(self) -> list[str]:
         """Columns that say in which plane an object is."""
         names = list(self.table)
-        return names[1 : names.index("area_px")]
+        return [name for name in names[1 : names.index("area_px")] if name not in KNOWN]
 
     @property
     def plottable(self) -> list[str]:
@@ -82,6 +86,7 @@ def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[flo
     axes = axes_of(image) if image is not None else axes_of(labels).replace("C", "Q")
     height, width = micrometres(labels.scale, labels.units)[-2:]
     size = (height, width) if height and width else None
+    known = known_of(labels)
 
     def steps() -> Generator[float, None, Report]:
         import pyqtgraph  # noqa: F401 (takes half a second, which the window has not)
@@ -89,7 +94,7 @@ def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[flo
         from napari_unet.measurements import measure_steps
 
         print_ = fingerprint(array) if isinstance(array, np.ndarray) else ()
-        table = yield from measure_steps(array, gray, axes=axes, pixel_size=size)
+        table = yield from measure_steps(array, gray, axes=axes, pixel_size=size, known=known)
         numbers = table["label"]
         is_unique = np.unique(numbers).size == numbers.size
         index = numbers if is_unique else np.full(numbers.size, np.nan)
@@ -98,14 +103,43 @@ def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[flo
     return steps
 
 
+def known_of(labels: Labels) -> dict[int, Table]:
+    """Return what features say of the objects already, for each plane.
+
+    Where objects are numbered anew in each plane, no feature is of one of them.
+    """
+    features = labels.features
+    names = [name for name in KNOWN if name in features]
+    if not names or "index" not in features or features["index"].isna().any():
+        return {}
+    table = {"index": np.asarray(features["index"], np.int64)}
+    for name in names:
+        column = features[name]
+        table[name] = np.asarray(column, float) if name == "score" else _texts(column)
+    return {plane: table for plane in range(prod(pixels(labels).shape[:-2]))}
+
+
+def _texts(column: Any) -> NDArray[Any]:
+    return np.asarray(column.astype(object).where(column.notna(), ""), str)
+
+
+def made_of(labels: Labels) -> Provenance | None:
+    """Return how a layer's labels were made, where it says so."""
+    try:
+        return Provenance.from_dict(labels.metadata[KEY])
+    except (KeyError, ValueError):
+        return None
+
+
 def saving(report: Report, path: Path) -> Callable[[], Generator[None, None, Path]]:
     """Return the steps of a job that writes the table as a CSV file."""
     name, path = report.labels.name, path if path.suffix else path.with_suffix(".csv")
+    made = made_of(report.labels)
 
     def steps() -> Generator[None, None, Path]:
         from napari_unet.measurements import write_table
 
         yield
-        return write_table(path, {name: report.table})
+        return write_table(path, {name: report.table}, {name: made} if made else {})
 
     return steps

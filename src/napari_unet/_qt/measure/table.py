@@ -71,12 +71,19 @@ class ObjectsModel(QAbstractTableModel):
             return in_words(self._names[section])
         return None
 
+    def words(self, column: int) -> list[str]:
+        """Return the different words in a column, such as classes; none of one of numbers."""
+        values = self._columns[column]
+        return [] if values.dtype.kind in "buif" else np.unique(values).tolist()
+
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
         """Sort by a column; equal rows, and those without a number, stay as they are."""
         if not 0 <= column < len(self._columns):
             return
         self.beginResetModel()
-        keys = self._columns[column].astype(np.float64)
+        values = self._columns[column]
+        is_number = values.dtype.kind in "buif"
+        keys = (values if is_number else np.unique(values, return_inverse=True)[1]).astype(float)
         self._order = np.argsort(
             -keys if order == Qt.SortOrder.DescendingOrder else keys, kind="stable"
         )
@@ -131,7 +138,9 @@ class ObjectsTable(QTableView):
         self._model.show_report(report)
         room = self.fontMetrics().horizontalAdvance(WIDEST)
         for column in range(self._model.columnCount()):  # by its cells would take too long
-            header.resizeSection(column, max(header.sectionSizeHint(column), room))
+            words = self._model.words(column)
+            own = [room, *(self.fontMetrics().horizontalAdvance(f"{word}  ") for word in words)]
+            header.resizeSection(column, max(header.sectionSizeHint(column), *own))
 
     def choose(self, number: int) -> None:
         """Select the row of an object, without a signal."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import napari
+from napari.layers import Shapes
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_unet._qt.dock import button, put_into
+from napari_unet._qt.measure.boxes import drawing, put_boxes
 from napari_unet._qt.measure.plot import MeasuresPlot
 from napari_unet._qt.measure.report import Report, measuring, saving
 from napari_unet._qt.measure.showing import go_to, selected
@@ -25,6 +27,7 @@ from napari_unet._qt.worker import Job
 AT_FIRST = "Measures area, shape and intensity of each object."
 NO_LABELS = "There is no labels layer to measure yet: segment an image, or open its labels."
 MEASURING = "Measuring…"
+DRAWING = "Drawing the boxes…"
 CHANGED = "The labels have changed since: press Measure again."
 
 
@@ -41,6 +44,7 @@ class MeasureWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self._job: Job | None = None
+        self._drawing: Job | None = None
         self._report: Report | None = None
         self._is_old = False
         self._problem = ""
@@ -51,6 +55,9 @@ class MeasureWidget(QWidget):
         self.table = ObjectsTable()
         self.plot = MeasuresPlot(napari_viewer)
         self.save_button = button("Save CSV…", "Save the whole table for a spreadsheet.")
+        self.boxes_button = button(
+            "Add Boxes", "Draw the box around each object, in a new layer, coloured by class."
+        )
         self._results = QWidget()
         self._watch = Watch(emitters, reading, self)
         self._lay_out()
@@ -62,7 +69,10 @@ class MeasureWidget(QWidget):
         results = QVBoxLayout(self._results)
         results.setContentsMargins(0, 0, 0, 0)
         results.addWidget(self.table)
-        results.addWidget(self.save_button)
+        below = QHBoxLayout()
+        below.addWidget(self.save_button)
+        below.addWidget(self.boxes_button)
+        results.addLayout(below)
         results.addWidget(self.plot)
         self._results.hide()
         content = QWidget()
@@ -80,12 +90,14 @@ class MeasureWidget(QWidget):
         self.button.clicked.connect(self._measure)
         self.table.chosen.connect(self._on_chosen)
         self.save_button.clicked.connect(self._save)
+        self.boxes_button.clicked.connect(self._add_boxes)
         self._watch.told.connect(self._on_told)
 
     @property
     def is_running(self) -> bool:
         """Whether something is being measured, or is still to be looked at."""
-        return self._job is not None or self._watch.is_running
+        jobs = (self._job, self._drawing)
+        return any(job is not None for job in jobs) or self._watch.is_running
 
     @property
     def report(self) -> Report | None:
@@ -177,6 +189,8 @@ class MeasureWidget(QWidget):
         self._results.setEnabled(not self._is_old)
         if self._job is not None:
             text = MEASURING
+        elif self._drawing is not None:
+            text = DRAWING
         elif self._problem:
             self.message.warn(self._problem)
             return
@@ -209,10 +223,39 @@ class MeasureWidget(QWidget):
         job.failed.connect(self._on_failed)
         job.start()
 
+    def _add_boxes(self) -> None:
+        report = self._report
+        if report is None:
+            return
+        try:
+            steps = drawing(self._viewer, report)
+        except ValueError as error:
+            self._on_failed(str(error))
+            return
+        self._problem = ""
+        self.boxes_button.setEnabled(False)
+        job = Job(steps, self)
+        job.returned.connect(lambda boxes: self._on_boxes(report, boxes))
+        job.failed.connect(self._on_failed)
+        job.ended.connect(self._on_boxes_ended)
+        self._drawing = job
+        job.start()
+        self._show_state()
+
+    def _on_boxes(self, report: Report, boxes: Shapes) -> None:
+        if report is self._report and not self._is_old:
+            put_boxes(self._viewer, boxes)
+
+    def _on_boxes_ended(self) -> None:
+        self._drawing = None
+        self.boxes_button.setEnabled(True)
+        self._show_state()
+
     def changeEvent(self, event: Any) -> None:
         """End what runs when the dock is closed, as napari takes the widget out of it."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            if self._job is not None:
-                self._job.abandon()
+            for job in (self._job, self._drawing):
+                if job is not None:
+                    job.abandon()
             self._drop_report()
