@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_unet.batch import Job, Outcome, plan, segment_files
+from napari_unet.batch import Job, Outcome, Wish, plan, segment_files
 from napari_unet.config import NetworkConfig, SegmentConfig
 from napari_unet.engines import TorchEngine
 from napari_unet.images import find_images, read_image
@@ -57,7 +57,7 @@ def bare(engine: TorchEngine, batches: Sequence[torch.Tensor]) -> float:
 def whole(job: Job, engine: TorchEngine, card: Card, config: SegmentConfig) -> tuple[float, int]:
     """Return the seconds from the image's file to the labels' file, and how many pixels it has."""
     start, pixels = time.perf_counter(), 0
-    for step in segment_files([job], engine, card, config, force=True):
+    for step in segment_files([job], engine, card, Wish(config), force=True):
         if isinstance(step, Outcome):
             pixels = prod(step.shape)
             if step.error:

@@ -1,14 +1,29 @@
 """Where labels go, and what becomes of a batch when one image fails or a stop comes."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 import torch
 
-from napari_unet.batch import Outcome, load_pairs, plan, segment_files
+from napari_unet.batch import (
+    Outcome,
+    Overview,
+    State,
+    Tally,
+    Wish,
+    find_in,
+    load_pairs,
+    look,
+    plan,
+    segment_files,
+)
+from napari_unet.batch.overview import LARGEST, OUTLINE, outlined
+from napari_unet.batch.record import NAME, Record
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.engines import TorchEngine
 from napari_unet.images import Image, read_image
@@ -21,6 +36,7 @@ from napari_unet.training import prepare_pairs, untrained
 NETWORK = UNetConfig(base_channels=2, depth=1, padding="same")
 CARD = Card(NETWORK, Target(), Preprocessing(low=0, high=100, invert_bright=False))
 CONFIG = SegmentConfig(device="cpu", min_size=0, tile=16)
+WISH = Wish(CONFIG, sha256="0" * 64)
 
 
 class Bright(torch.nn.Module):
@@ -31,9 +47,9 @@ class Bright(torch.nn.Module):
         return torch.cat((-logit, logit), dim=1)
 
 
-def steps(jobs, card=CARD, config=CONFIG, **options):
+def steps(jobs, card=CARD, wish=WISH, **options):
     engine = TorchEngine(Bright(), card.network, card.target, "cpu", precision="float32")
-    return segment_files(jobs, engine, card, config, **options)
+    return segment_files(jobs, engine, card, wish, **options)
 
 
 @pytest.fixture
@@ -111,7 +127,7 @@ def test_a_files_own_pixel_size_counts(tmp_path: Path):
     tifffile.imwrite(path, image, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
     rule = Preprocessing(low=0, high=100, invert_bright=False, diameter=20.0, pixel_size=0.25)
     card = Card(NETWORK, Target(), rule)  # 0.5 um a pixel: enlarged twice
-    list(steps(plan([path], None), card, scores=True))
+    list(steps(plan([path], None), card, replace(WISH, scores=True)))
     assert tifffile.imread(tmp_path / "a_scores.tif").shape[-2:] == (80, 80)
     assert tifffile.imread(tmp_path / "a_labels.tif").shape == (40, 40)
 
@@ -130,7 +146,11 @@ def test_tables_and_rois_go_beside_the_labels(tmp_path: Path) -> None:
     source = tmp_path / "a.tif"
     tifffile.imwrite(source, image, imagej=True, metadata={"axes": "ZYX", "unit": "um"})
     (job,) = plan([source], None)
-    (done,) = [s for s in steps([job], objects=True, rois=True) if isinstance(s, Outcome)]
+    (done,) = [
+        s
+        for s in steps([job], wish=replace(WISH, objects=True, rois=True))
+        if isinstance(s, Outcome)
+    ]
     assert not done.error
     assert (job.objects.name, job.rois.name) == ("a_objects.csv", "a_rois.zip")
     table = list(csv.DictReader(job.objects.read_text("utf-8").splitlines()))
@@ -139,8 +159,240 @@ def test_tables_and_rois_go_beside_the_labels(tmp_path: Path) -> None:
     labels = read_image(job.labels).data
     drawn, _ = read_rois(job.rois, Image(image, "ZYX"))
     np.testing.assert_array_equal(drawn, labels)
-    (again,) = [s for s in steps([job], rois=True) if isinstance(s, Outcome)]
+    (again,) = [s for s in steps([job], wish=replace(WISH, rois=True)) if isinstance(s, Outcome)]
     assert "--force" in again.error
     job.labels.unlink()
-    (again,) = [s for s in steps([job], rois=True) if isinstance(s, Outcome)]
+    (again,) = [s for s in steps([job], wish=replace(WISH, rois=True)) if isinstance(s, Outcome)]
     assert f"{job.rois} exists already" in again.error
+
+
+def outcomes(*args, **options) -> list[Outcome]:
+    return [step for step in steps(*args, **options) if isinstance(step, Outcome)]
+
+
+def states(jobs, wish=WISH) -> list[str]:
+    return [str(at.state) for at in look(jobs, wish)]
+
+
+def stop_after(jobs, number: int, **options) -> None:
+    """Stop while the image after the first `number` is at work."""
+    running, done = steps(jobs, **options), 0
+    while done < number:
+        done += isinstance(next(running), Outcome)
+    assert isinstance(next(running), SegmentProgress)
+    with pytest.raises(StopIteration):
+        running.send(True)
+
+
+def test_a_batch_goes_on_where_it_stopped(sources: list[Path], tmp_path: Path) -> None:
+    jobs = plan(sources, tmp_path / "out")
+    assert states(jobs) == ["waiting"] * 3
+    stop_after(jobs, 2, resume=True)
+    before = [job.labels.stat().st_mtime_ns for job in jobs[:2]]
+    assert states(jobs) == ["done", "done", "waiting"]
+    found = outcomes(jobs, resume=True)
+    assert [o.before for o in found] == [True, True, False]
+    assert [o.objects for o in found] == [2, 2, 2]
+    assert found[0].seconds > 0
+    assert found[0].found == "2 objects"
+    assert [job.labels.stat().st_mtime_ns for job in jobs[:2]] == before
+    assert Tally.of(found).in_words == "3 of 3 done, 6 objects"
+
+
+def test_what_was_done_in_another_way_is_done_anew(sources: list[Path]) -> None:
+    jobs = plan(sources, None)
+    outcomes(jobs, record=True)  # without asking to resume
+    same = replace(WISH, config=replace(CONFIG, model="same.safetensors", device="auto", tile=None))
+    assert states(jobs, same) == ["done"] * 3
+    others = [replace(WISH, sha256="1" * 64), replace(WISH, config=replace(CONFIG, min_size=30))]
+    for other in others:
+        assert states(jobs, other) == ["waiting"] * 3
+    assert [o.objects for o in outcomes(jobs, wish=others[1], resume=True)] == [1, 1, 1]
+    assert states(jobs, others[1]) == ["done"] * 3
+    image = np.zeros((30, 30), np.uint8)
+    tifffile.imwrite(sources[1], image)  # another image of that name
+    found = outcomes(jobs, wish=others[1], resume=True)
+    assert [(o.before, o.objects) for o in found] == [(True, 1), (False, 0), (True, 1)]
+
+
+def test_a_bad_file_is_told_again_and_tried_again(sources: list[Path]) -> None:
+    whole = sources[1].read_bytes()
+    sources[1].write_bytes(b"no image")
+    jobs = plan(sources, None)
+    found = outcomes(jobs, resume=True)
+    assert [str(o.state) for o in found] == ["done", "failed", "done"]
+    assert Tally.of(found).in_words == "2 of 3 done, 1 failed, 4 objects"
+    at = look(jobs, WISH)[1]
+    assert (at.state, at.reason) == (State.FAILED, found[1].error)
+    sources[1].write_bytes(whole)
+    assert states(jobs) == ["done", "waiting", "done"]
+    assert [o.before for o in outcomes(jobs, resume=True)] == [True, False, True]
+
+
+def test_an_error_of_ours_does_not_end_the_others(sources, monkeypatch, caplog) -> None:
+    from napari_unet.batch import running
+
+    read = running.read_image
+
+    def fail(path, **options):
+        if path == sources[0]:
+            raise IndexError("list index out of range")
+        return read(path, **options)
+
+    monkeypatch.setattr(running, "read_image", fail)
+    found = outcomes(plan(sources, None), resume=True)
+    assert [bool(o.error) for o in found] == [True, False, False]
+    assert "could not be segmented (IndexError" in found[0].error
+    assert "unexpected" in caplog.text
+
+
+def test_labels_of_others_are_never_written_over(sources: list[Path]) -> None:
+    jobs = plan(sources, None)
+    jobs[0].labels.write_bytes(b"somebody else's")
+    outcomes(jobs, resume=True)
+    tifffile.imwrite(jobs[1].labels, np.ones((40, 40), np.uint16))  # corrected by hand
+    assert states(jobs) == ["skipped", "done", "done"]
+    other = replace(WISH, sha256="1" * 64)
+    assert states(jobs, other) == ["skipped", "skipped", "waiting"]
+    found = outcomes(jobs, wish=other, resume=True)
+    assert f"{jobs[1].labels} was there before, or was changed since" in found[1].error
+    assert jobs[0].labels.read_bytes() == b"somebody else's"
+    assert tifffile.imread(jobs[1].labels).sum() == 1600
+    forced = outcomes(jobs, wish=other, resume=True, force=True)
+    assert [(o.error, o.before) for o in forced] == [("", False), ("", False), ("", True)]
+
+
+def test_rois_that_are_missing_are_made_of_the_labels(sources: list[Path], monkeypatch) -> None:
+    from napari_unet.batch import running
+
+    jobs = plan(sources[:1], None)
+    outcomes(jobs, resume=True)
+    # Tables and scores are not to be had of labels: they hold what the network said.
+    for also in ({"scores": True}, {"objects": True}, {"rois": True, "boxes": True}):
+        (at,) = look(jobs, replace(WISH, **also))
+        assert (at.state, at.missing) == (State.WAITING, ())
+    wish = replace(WISH, rois=True)
+    monkeypatch.delattr(running, "segment_steps")
+    (done,) = outcomes(jobs, wish=wish, resume=True)
+    assert (done.error, done.objects, done.before) == ("", 2, False)
+    assert jobs[0].rois.exists()
+    assert states(jobs, wish) == ["done"]
+
+
+def test_a_record_that_a_crash_has_cut_off_loses_its_last_line_only(sources: list[Path]) -> None:
+    jobs = plan(sources, None)
+    outcomes(jobs[:2], resume=True)
+    path = sources[0].with_name(NAME)
+    text = path.read_text("utf-8")
+    path.write_text(text[:-40], "utf-8")
+    assert Record(path.parent).entry(jobs[1]) is None
+    jobs[1].labels.unlink()
+    outcomes(jobs, resume=True)
+    assert states(jobs) == ["done"] * 3
+    path.write_text('[]\n{"labels": "a_labels.tif"}\n{"labels": 3}\n\x00', "utf-8")
+    assert states(jobs) == ["skipped"] * 3
+
+
+def test_a_folder_is_searched(sources: list[Path], tmp_path: Path) -> None:
+    deeper = tmp_path / "day [1]" / "x"
+    deeper.mkdir(parents=True)
+    (tmp_path / "overview.png").touch()
+    for path in (deeper / "a.tif", deeper / "b.PNG", tmp_path / "out" / "a_labels.tif"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "out" / "odd.tif").touch()
+    output = tmp_path / "out"
+    assert find_in(tmp_path, output=output) == sources
+    found = find_in(tmp_path, subfolders=True, output=output)
+    assert found == sorted([*sources, deeper / "a.tif", deeper / "b.PNG"])
+    assert find_in(deeper, "*.tif", output=tmp_path) == [deeper / "a.tif"]
+    assert find_in(deeper, output=deeper) == [deeper / "a.tif", deeper / "b.PNG"]
+    jobs = plan(found, output, tmp_path)
+    assert [job.labels.relative_to(output).as_posix() for job in jobs] == [
+        "a_labels.tif",
+        "b_labels.tif",
+        "c_labels.tif",
+        "day [1]/x/a_labels.tif",
+        "day [1]/x/b_labels.tif",
+    ]
+    with pytest.raises(FileNotFoundError, match="holds no image like z"):
+        find_in(tmp_path, "z*")
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        find_in(tmp_path / "gone")
+
+
+def sheet(path: Path) -> np.ndarray:
+    with PIL.Image.open(path) as file:
+        return np.asarray(file)
+
+
+def cell(path: Path, number: int) -> np.ndarray:
+    """A cell of an overview of two columns."""
+    top, left = (LARGEST * part for part in divmod(number, 2))
+    return sheet(path)[top : top + LARGEST, left : left + LARGEST]
+
+
+def is_outlined(picture: np.ndarray) -> bool:
+    return bool((picture == OUTLINE).all(axis=-1).any())
+
+
+def test_an_overview_shows_all_images(sources: list[Path], tmp_path: Path, monkeypatch) -> None:
+    from napari_unet.batch import overview
+
+    path = tmp_path / "out" / "overview.png"
+    jobs = plan(sources, path.parent)
+    stop_after(jobs, 1, resume=True, overview=Overview(path, jobs))
+    assert sheet(path).shape == (2 * LARGEST, 2 * LARGEST, 3)
+    assert [is_outlined(cell(path, n)) for n in range(4)] == [True, False, False, False]
+    first = cell(path, 0)
+    sources[1].write_bytes(b"no image")
+    monkeypatch.setattr(overview, "read_image", None)  # what was drawn is taken over
+    list(steps(jobs, resume=True, overview=Overview(path, jobs)))
+    np.testing.assert_array_equal(cell(path, 0), first)
+    assert [is_outlined(cell(path, n)) for n in range(4)] == [True, False, True, False]
+    monkeypatch.undo()
+    path.write_bytes(b"no picture")  # a damaged one is drawn anew, from the files
+    list(steps(jobs, resume=True, overview=Overview(path, jobs)))
+    np.testing.assert_array_equal(cell(path, 0), first)
+
+
+def test_an_overview_of_many_images_stays_small(tmp_path: Path, monkeypatch) -> None:
+    from napari_unet.batch import overview
+
+    monkeypatch.setattr(overview, "SIDE", 1000)
+    jobs = plan([tmp_path / f"a name that is too long {n}.tif" for n in range(3000)], tmp_path)
+    drawn = Overview(tmp_path / "overview.png", jobs)
+    for job in jobs:  # most of which are not on it
+        drawn.settle(Outcome(job, error="broken", state=State.FAILED))
+    drawn.write()
+    picture = sheet(tmp_path / "overview.png")
+    assert picture.shape == (994, 994, 3)
+    cells = picture.reshape(7, 142, 7, 142, 3)
+    assert (cells != overview.BACKGROUND).any(axis=(1, 3, 4)).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [
+        ((40, 60), "YX"),
+        ((40, 60, 3), "YXS"),
+        ((3, 40, 60), "SYX"),
+        ((5, 40, 60), "ZYX"),
+        ((2, 5, 40, 60), "CZYX"),
+        ((5, 2, 40, 60, 4), "ZCYXS"),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, bool])
+def test_pictures_of_any_image_have_exact_outlines(shape, axes, kind, rng) -> None:
+    image = Image((200 * rng.random(shape)).astype(kind), axes)
+    labels = np.zeros([n for n, a in zip(shape, axes, strict=True) if a not in "CS"], np.int32)
+    labels[..., 10:20, 10:30] = 1
+    labels[..., 10:20, 30:40] = 2
+    picture = np.asarray(outlined(image, labels, (60, 50)))
+    assert picture.shape == (40, 60, 3)
+    expected = np.zeros((40, 60), bool)
+    expected[10:20, 10:40] = True
+    expected[11:19, 11:29] = expected[11:19, 31:39] = False
+    np.testing.assert_array_equal((picture == OUTLINE).all(axis=-1), expected)
+    assert np.asarray(outlined(image, labels, (30, 50))).shape == (20, 30, 3)
+    assert np.asarray(outlined(image, labels, (300, 500))).shape == (200, 300, 3)

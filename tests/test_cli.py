@@ -62,6 +62,10 @@ HIDDEN = {
         "channels",
         "low",
         "high",
+        "statistic",
+        "gain",
+        "offset",
+        "clip",
         "invert_bright",
         "bright_field",
         "diameter",
@@ -143,10 +147,34 @@ def test_segment_into_a_folder_that_is_made(images: Path, tmp_path: Path):
         "cells 0_scores.tif",
         "cells 1_labels.tif",
         "cells 1_scores.tif",
+        "napari-unet.jsonl",
     ]
     scores = tifffile.imread(out / "cells 0_scores.tif")
     assert scores.dtype == np.float32
     assert scores.shape[-2:] == (64, 64)
+
+
+def test_segment_goes_on_where_it_stopped(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "out"
+    (images / "broken.tif").write_bytes(b"this is text")
+    assert run("segment", images, "-o", out, "--device", "cpu") == 1
+    (out / "cells 1_labels.tif").unlink()
+    before = (out / "cells 0_labels.tif").stat().st_mtime_ns
+    capsys.readouterr()
+    again = ("segment", images, "-o", out, "--device", "cpu", "--resume", "--overview")
+    assert run(*again) == 1
+    told = capsys.readouterr()
+    first, last = told.out.splitlines()
+    assert first.startswith(f"{images / 'cells 1.tif'} -> {out / 'cells 1_labels.tif'}: ")
+    assert last.startswith("2 of 3 done, 1 failed, ")
+    assert "broken.tif" in told.err
+    assert (out / "cells 0_labels.tif").stat().st_mtime_ns == before
+    assert (out / "overview.png").is_file()
+    (images / "broken.tif").unlink()
+    assert run(*again) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_segment_one_image_to_a_path(images: Path, tmp_path: Path):
@@ -203,7 +231,7 @@ def _bad(folder: Path, name: str) -> Path:
         ("truncated.tif", "cannot be read"),
         ("empty.tif", "0 bytes"),
         ("complex.tif", "complex"),
-        ("notes.docx", "TIFF, PNG or JPEG"),
+        ("notes.docx", "use TIFF, PNG, JPEG or"),
     ],
 )
 def test_bad_inputs_get_one_sentence(
