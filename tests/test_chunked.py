@@ -15,11 +15,13 @@ import zarr
 from scipy.ndimage import gaussian_filter
 
 from napari_unet.chunked import Source, is_chunked, seams, segment_chunked, splitting
+from napari_unet.chunked.source import as_image, as_lazy, fingerprint
 from napari_unet.chunked.work import Work
 from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
 from napari_unet.images import ngff
 from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
+from napari_unet.preprocessing import ChannelStack
 from napari_unet.segmentation import segment_steps
 
 TARGET = Target(extras=("distance",))
@@ -350,6 +352,34 @@ def test_a_zarr_is_read_where_it_is_and_its_missing_chunks_are_counted(tmp_path:
     assert written.units == ("micrometer", "micrometer")
     listed = zarr.open_group(tmp_path / "image.zarr" / "labels").attrs["ome"]
     assert listed == {"version": "0.5", "labels": ["drawn"]}
+
+
+def test_an_array_that_is_open_already_is_known_by_its_file_and_its_pixels(tmp_path: Path):
+    pixels = drawing(seed=22)
+    path = tmp_path / "image.zarr"
+    array = zarr.create_array(path, shape=pixels.shape, chunks=(1, 50, 40), dtype="u2")
+    array[:, :50] = pixels[:, :50]
+    image = as_image(dask.array.from_zarr(array), path)
+    assert (image.chunks, image.missing) == (8, 4)
+    assert as_image(dask.array.zeros((3, 3)), path).chunks == 0
+    assert Source(path, "CYX", image).is_light
+    assert not Source(path, "CYX", np.zeros((2, 1024, 1024), np.uint16)).is_light
+    known = [
+        fingerprint(Source(path, "CYX", data).planes(RULE, None)) for data in (array, array[:])
+    ]
+    array[:, 50:] = 7
+    known.append(fingerprint(Source(path, "CYX", array).planes(RULE, None)))
+    assert known[0] == known[1] != known[2]
+
+
+def test_slices_of_what_is_on_disk_are_not_read(tmp_path: Path):
+    arrays = [
+        zarr.create_array(tmp_path / n, shape=(8, 8), chunks=(4, 4), dtype="u1") for n in "ab"
+    ]
+    assert type(as_lazy(arrays[:1])) is type(as_lazy(arrays)) is dask.array.Array
+    assert as_lazy(arrays).shape == (2, 8, 8)
+    assert as_lazy([arrays[0][:]]).base is None
+    assert isinstance(as_lazy([arrays[0], arrays[1][:]]), ChannelStack)
 
 
 @pytest.mark.parametrize(

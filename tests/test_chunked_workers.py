@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.chunked import Source, connect, segment_chunked, workers
+from napari_unet.chunked import Cluster, Source, beginning, connect, segment_chunked, workers
 from napari_unet.cli import main
 from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
 from napari_unet.images import ngff
@@ -40,30 +40,56 @@ def finished(image: Path, name: str, config: SegmentConfig, **options) -> np.nda
     return ngff.open_zarr(run_to_end(work).path).data[:]
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    pytest.importorskip("distributed")
+    from distributed import LocalCluster
+
+    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    with LocalCluster(n_workers=2, silence_logs="CRITICAL", **options) as local:
+        yield local
+
+
 # What distributed says of a machine that is slow, or of a worker that was killed.
 @pytest.mark.filterwarnings("ignore::UserWarning:distributed")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_worker_that_is_killed_loses_nothing(image: Path, config: SegmentConfig):
-    pytest.importorskip("distributed")
-    from distributed import LocalCluster
-
+@pytest.mark.parametrize("seen", [True, False], ids=["shared disk", "pixels travel"])
+def test_a_worker_that_is_killed_loses_nothing(
+    image: Path, config: SegmentConfig, cluster, monkeypatch, seen: bool
+):
+    monkeypatch.setattr("napari_unet.chunked.source.LIGHT", 2000)
     # In the middle of what an untrained network gives, so that there are objects.
     config = replace(config, threshold=0.35)
     expected = finished(image, "expected.zarr", config)
     assert expected.max() > 1
-    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
-    with (
-        LocalCluster(n_workers=2, silence_logs="CRITICAL", **options) as cluster,
-        connect(cluster.scheduler_address) as run,
-    ):
-        path = image.with_name("shared.zarr")
-        work = segment_chunked(Source(image), path, config, run=run)
-        next(step for step in work if step.step == "predicting" and step.done == 1)
-        os.kill(cluster.workers[0].pid, signal.SIGKILL)
+    # Workers are not sent an image that is in memory; a little of it at a time they are.
+    pixels = None if seen else zarr.open_array(image, mode="r")[:]
+    path, messages = image.with_name("shared.zarr"), []
+    with connect(cluster.scheduler_address) as run:
+        assert isinstance(run, Cluster)
+        source = Source(image, array=pixels)
+        assert source.is_light is seen
+        work = segment_chunked(source, path, config, run=run)
+        for step in work:
+            messages.append(step.message)
+            if step.step == "predicting" and step.done == 1:
+                break
+        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
         result = run_to_end(work)
     np.testing.assert_array_equal(ngff.open_zarr(path).data[:], expected)
     assert result.objects == expected.max()
+    assert (beginning.UNSEEN in messages) is not seen
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:distributed")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_workers_of_another_version_are_told(image, config, cluster, monkeypatch):
+    monkeypatch.setattr(workers, "__version__", "99")
+    with connect(cluster.scheduler_address) as run:
+        work = segment_chunked(Source(image), image.with_name("out.zarr"), config, run=run)
+        with pytest.raises(ImportError, match="this machine 99: install the same version on both"):
+            run_to_end(work)
 
 
 def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):
@@ -98,7 +124,7 @@ def test_the_command_line(image: Path, config: SegmentConfig, capsys):
     np.testing.assert_array_equal(
         labels.data[:], finished(image, "again.zarr", replace(config, min_size=None))
     )
-    assert zarr.open_group(out).attrs["napari_unet"]["model"] == "model"
+    assert zarr.open_group(out).attrs["napari_unet"]["model"] == config.model
     assert run(*command, "-o", out) == 2
     assert "--force" in capsys.readouterr().err
     assert run(*command, "-o", out, "--force") == 0

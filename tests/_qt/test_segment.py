@@ -30,17 +30,19 @@ from qtpy.QtWidgets import (
 
 import napari_unet
 from napari_unet._qt import preferences
+from napari_unet._qt.model_box import OTHER_FILE
 from napari_unet._qt.segment import result, saving
 from napari_unet._qt.segment import widget as segment
-from napari_unet._qt.segment.inputs import NO_IMAGE, OTHER_FILE
+from napari_unet._qt.segment.inputs import NO_IMAGE
 from napari_unet._qt.segment.request import Part
 from napari_unet._qt.segment.result import Answer
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.engines import DeviceError, OutOfMemory, TorchEngine
-from napari_unet.images import read_image
+from napari_unet.images import read_image, read_provenance
 from napari_unet.library import Card, find_model
 from napari_unet.model import UNet
+from napari_unet.provenance import KEY, sha256_of
 from napari_unet.samples import load_sample
 from napari_unet.segmentation import live
 
@@ -416,6 +418,11 @@ def test_labels_lie_on_the_image_and_carry_its_scale(open_dock, qtbot, image, tm
     np.testing.assert_array_equal(saved.data, layer.data)
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         assert file.is_imagej
+    made = read_provenance(tmp_path / "out.tif")  # with what was decided afterwards
+    assert made.image == "cells"
+    assert made.sha256 == sha256_of(find_model(made.config.model))
+    dock.decisions["threshold"].value = 0.77
+    qtbot.waitUntil(lambda: layer.metadata[KEY]["threshold"] == 0.77)
 
 
 def test_the_save_button_asks_where(open_dock, qtbot, image, tmp_path, monkeypatch) -> None:
@@ -752,6 +759,7 @@ def test_the_docks_are_in_the_layers_menu() -> None:
     titles = [widget.display_name for widget in widgets]
     assert titles == [
         "Segment",
+        "Segment Folder",
         "Annotate",
         "Weight Map",
         "Fine-tune",

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 PLUGIN = "napari-unet-segmentation"
-NAMES = ("model", "device")
+NAMES = ("model", "device", "scheduler")
 
 
 def recall() -> dict[str, str]:
-    """Return the model and the device of last time, as far as they are known."""
+    """Return model, device and scheduler of last time, as far as they are known."""
     section = _section()
     if section is None:
         return {}
     return {name: value for name in NAMES if (value := str(getattr(section, name, "") or ""))}
 
 
-def remember(model: str, device: str) -> None:
-    """Keep them for the next time."""
+def remember(model: str, device: str, scheduler: str = "") -> None:
+    """Keep them for the next time; of the scheduler, the last one that there was."""
     section = _section()
-    if section is not None:
-        section.model, section.device = model, device
+    if section is None:
+        return
+    for name, value in zip(NAMES, (model, device, scheduler), strict=True):
+        if value:
+            with suppress(ValueError):  # the manifest names no such setting, or value
+                setattr(section, name, value)
 
 
 def _section() -> Any:

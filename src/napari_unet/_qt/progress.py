@@ -50,7 +50,7 @@ class Progress(QWidget):
         """Show what is done, and return it in words."""
         self.reach(step.share)
         plane = f"Slice {step.number + 1} of {step.planes}, tile" if step.planes > 1 else "Tile"
-        return f"{plane} {step.tile} of {step.tiles}{self._left(step.share)}"
+        return f"{plane} {step.tile} of {step.tiles}{self.left(step.share)}"
 
     def reach(self, share: float) -> None:
         """Show the share that is done."""
@@ -63,8 +63,8 @@ class Progress(QWidget):
             if self._activity is not None:
                 self._activity.update(self._done - self._activity.n)
 
-    def _left(self, share: float) -> str:
-        """Return how long it takes, by the speed since the first tile, which also warms up."""
+    def left(self, share: float) -> str:
+        """Say how long it takes, by the speed since the first share, which also warms up."""
         now = time.monotonic()
         if self._first is None or share <= self._first[1]:
             self._first = self._first or (now, share)

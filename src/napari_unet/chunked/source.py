@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import pickle
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.config import Preprocessing
-from napari_unet.images.ngff import open_zarr, readable
+from napari_unet.images.ngff import as_stored, is_zarr, open_zarr, readable
 from napari_unet.images.stored import StoredImage, open_tiff
-from napari_unet.preprocessing import Array, Planes, as_planes
+from napari_unet.preprocessing import Array, ChannelStack, Planes, as_planes
 
 BAND = 1024
 """Rows that are read at a time where only some of them are wanted."""
+PATCHES, PATCH = 3, 16
+"""Number along each axis, and side, of the patches by which an image is known again."""
+LIGHT = 2**20
+"""Bytes up to which a source can go along with each task."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +39,9 @@ class Source:
     axes : str or None
         A letter per dimension, over those that the file names; None: as the file has it, or guessed
         from the shape.
-    array : array-like or None
-        Zarr, dask or other array, which is taken instead of what is at the path.
+    array : array-like, StoredImage or None
+        Zarr, dask or other array, which is taken instead of what is at the path. The path then is
+        but a name.
     """
 
     path: Path
@@ -46,21 +56,18 @@ class Source:
         FileNotFoundError, ValueError
             If there is none.
         """
-        image = _open(self.path) if self.array is None else StoredImage(self.array)
+        if self.array is None:
+            image = _open(self.path)
+        elif isinstance(self.array, StoredImage):
+            image = self.array
+        else:
+            image = as_stored(self.array)
         if self.axes is None:
             return image
         named = zip(self.axes.upper(), image.axes or "", strict=False)
         keeps_sizes = image.axes is not None and all(a == b or "Q" in (a, b) for a, b in named)
-        return StoredImage(
-            image.data,
-            self.axes.upper(),
-            image.scale if keeps_sizes else (),
-            image.translation if keeps_sizes else (),
-            image.units if keeps_sizes else (),
-            image.version,
-            image.chunks,
-            image.missing,
-        )
+        image = replace(image, axes=self.axes.upper())
+        return image if keeps_sizes else replace(image, scale=(), translation=(), units=())
 
     def planes(self, rule: Preprocessing, channel: tuple[int, ...] | None) -> StoredPlanes:
         """See the image as planes that are read a part at a time.
@@ -73,6 +80,18 @@ class Source:
         image = self.open()
         planes = as_planes(image.data, rule, image.axes, channel)
         return StoredPlanes(planes.data, planes.axes, planes.channels, self.path)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether it holds no pixels, so that it can be sent to whoever sees the same disks."""
+        if self.array is None:
+            return True
+        buffers: list[pickle.PickleBuffer] = []
+        try:
+            rest = pickle.dumps(self.array, 5, buffer_callback=buffers.append)
+        except Exception:  # an open file, a lock: whatever its makers keep in it
+            return False
+        return len(rest) + sum(buffer.raw().nbytes for buffer in buffers) <= LIGHT
 
 
 @lru_cache(maxsize=2)
@@ -97,6 +116,56 @@ class StoredPlanes(Planes):
     def __getitem__(self, index: int) -> Array:
         """Return plane `index`, (C, Y, X), unread."""
         return _StoredPlane(self, index)
+
+
+def as_lazy(images: Sequence[Any]) -> Any:
+    """See the channels of an image as one array, whose slices are not read before their pixels are.
+
+    Those of a Zarr array would be: it is wrapped by dask.
+    """
+    arrays = [_as_dask(image) if getattr(image, "chunks", None) else image for image in images]
+    if len(arrays) == 1:
+        return arrays[0]
+    if all(hasattr(array, "dask") for array in arrays):
+        import dask.array
+
+        return dask.array.stack(arrays)
+    return ChannelStack(arrays)
+
+
+def _as_dask(array: Any) -> Any:
+    import dask.array
+
+    is_lazy = isinstance(array, dask.array.Array)
+    return array if is_lazy else dask.array.from_array(array, array.chunks, name=False)
+
+
+def as_image(array: Any, path: Path | None) -> StoredImage:
+    """See an array as an image; where a Zarr of its shape is at a path, with what that tells."""
+    image = as_stored(array)
+    if path is not None and is_zarr(path):
+        with suppress(ValueError, OSError):
+            there = open_zarr(path)
+            if there.data.shape == array.shape:
+                return replace(
+                    image, version=there.version, chunks=there.chunks, missing=there.missing
+                )
+    return image
+
+
+def fingerprint(planes: Planes) -> str:
+    """Return what tells an image from another one of its shape: a hash of some patches of it."""
+    digest = sha256()
+    for index in sorted({0, len(planes) // 2, len(planes) - 1}):
+        plane = planes[index]
+        starts = (
+            {round(i * max(size - PATCH, 0) / (PATCHES - 1)) for i in range(PATCHES)}
+            for size in plane.shape[1:]
+        )
+        for top, left in product(*map(sorted, starts)):
+            where = (slice(None), slice(top, top + PATCH), slice(left, left + PATCH))
+            digest.update(np.ascontiguousarray(plane[where]).tobytes())
+    return digest.hexdigest()
 
 
 class _StoredPlane:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,28 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from napari_unet import __version__
 from napari_unet.chunked import growing, output, parts, seams, splitting
-from napari_unet.chunked.grid import Grid
+from napari_unet.chunked.beginning import UNSEEN, begin, is_seen
 from napari_unet.chunked.plan import Plan, averaging
+from napari_unet.chunked.remote import RemoteEngine
 from napari_unet.chunked.source import Source
-from napari_unet.chunked.work import Work
-from napari_unet.chunked.workers import Run, in_turn
+from napari_unet.chunked.workers import Cluster, Run, in_threads, in_turn
 from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
 from napari_unet.images.ngff import create_labels, is_beside, list_labels, writable
-from napari_unet.library import Card, find_model, read_card
-from napari_unet.preprocessing import Normalisation, measure, scaled_shape, zoom_factor
-from napari_unet.tiling import round_up
+from napari_unet.library import Card
 
-TILE = 1152
-"""Written side of a tile, where none is asked for: 1.2 GB for a network of 24 base channels, and
-73 % of the pass is useful."""
-TILES = 2
-"""Along the side of a chunk: fewer seams than tiles."""
-UNFINISHED = ".unfinished"
-"""What the name of the folder ends in, beside the labels, in which they take shape."""
+THREADS = 2
+"""That predict where the network runs elsewhere: while one waits, the other finds objects."""
 LABELS = "labels"
 """What marks of tasks lie under whose results are in the Zarr."""
 SHARES = {"predicting": 0.9, "joining": 0.03, "growing": 0.03, "writing": 0.03, "coarser": 0.01}
@@ -126,7 +117,8 @@ def segment_chunked(
         Without `pixel_size` and `diameter` the image's own pixel size counts, if the model states
         one, too.
     run : callable
-        Who does the tasks, from :func:`napari_unet.chunked.connect`.
+        Who does the tasks, from :func:`napari_unet.chunked.connect`. A cluster whose workers do not
+        see image and labels runs the network alone, on pixels that are sent to it.
     engine, card
         What runs the network in this process, and its card; None: the config's model, loaded by
         whoever predicts.
@@ -147,7 +139,7 @@ def segment_chunked(
     ------
     FileNotFoundError, ValueError
         If there is no such image or model, they do not fit one another, labels are there, or what
-        was begun has other settings.
+        was begun has other settings (:class:`napari_unet.chunked.OtherSettings`).
     OSError
         If it cannot be written, or workers do not answer any more.
     OutOfMemory
@@ -155,13 +147,21 @@ def segment_chunked(
     """
     _check_free(source, path, force)
     yield ChunkProgress("measuring", 0, 1, 0.0)
-    plan, record, message = _begin(source, path, config, card, engine is None, force)
+    plan, record, message = begin(source, path, config, card, engine is None, force)
     if (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
         return None
+    predicting = run = run if engine is None else in_turn
+    if isinstance(run, Cluster):
+        sees = yield from _ask_what_is_seen(run, plan)
+        if sees is None:
+            return None
+        if not sees:
+            engine = RemoteEngine(run, config)
+            predicting, run = in_threads(THREADS), in_turn
     predict = partial(parts.predict, engine=engine and averaging(engine, config))
-    steps = _Steps(plan, run if engine is None else in_turn)
-    if (yield from steps.do("predicting", predict, range(len(plan.seen)))):
+    if (yield from _Steps(plan, predicting).do("predicting", predict, range(len(plan.seen)))):
         return None
+    steps = _Steps(plan, run)
     approximate, counts = 0, [0] * plan.seen.planes
     if plan.card.target.instances:
         groups = plan.work.told("groups") or seams.join(plan)
@@ -182,6 +182,21 @@ def segment_chunked(
             return None
     _finish(plan, path)
     return ChunkedSegmentation(path, shape, sum(counts), approximate)
+
+
+def _ask_what_is_seen(
+    cluster: Cluster, plan: Plan
+) -> Generator[ChunkProgress, bool | None, bool | None]:
+    """Find out whether workers can do all tasks, or but run the network; None after a stop."""
+    if plan.source.is_light:
+        with closing(cluster(partial(is_seen, plan), [0])) as answers:
+            for index, message in answers:
+                if index is not None:
+                    if not message:
+                        return True
+                elif (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
+                    return None
+    return None if (yield ChunkProgress("measuring", 1, 1, 0.0, UNSEEN)) else False
 
 
 @dataclass(frozen=True)
@@ -239,99 +254,6 @@ def _check_free(source: Source, path: Path, force: bool) -> None:
     make_folder(path.parent)
     if path.exists() and not force:
         raise ValueError(f"{path} exists already: write over it with --force.")
-
-
-def _begin(
-    source: Source,
-    path: Path,
-    config: SegmentConfig,
-    card: Card | None,
-    needs_model: bool,
-    force: bool,
-) -> tuple[Plan, dict[str, Any], str]:
-    """Make a plan, or find the one that was begun; with how it is recorded, and what to tell."""
-    source = replace(source, path=source.path.absolute())
-    card = card or read_card(find_model(config.model))
-    rule = card.preprocessing
-    image = source.open()
-    if rule.pixel_size is not None and config.pixel_size is None and config.diameter is None:
-        config = replace(config, pixel_size=image.pixel_size)
-    planes = source.planes(rule, config.channel)
-    zoom = zoom_factor(rule, config.diameter, config.pixel_size)
-    tile = round_up(config.tile or TILE, card.network.alignment)
-    work = Work(path.with_name(path.name + UNFINISHED).absolute())
-    model = find_model(config.model) if needs_model else None
-    record = _record(source, planes.axes, image.data, replace(config, tile=tile), card, model)
-    _check_settings(work, record, force)
-    if model is not None:
-        copy = work.folder / "model.safetensors"
-        make_folder(work.folder)
-        if not copy.exists():
-            shutil.copyfile(model, copy.with_suffix(".part"))
-            copy.with_suffix(".part").replace(copy)
-        config = replace(config, model=str(copy))
-    measured = work.told("normalisation")
-    if measured is None:
-        measured = asdict(measure(planes, rule))
-        work.tell("normalisation", measured)
-    plan = Plan(
-        source,
-        card,
-        replace(config, tile=tile),
-        _normalisation(measured),
-        zoom,
-        Grid(len(planes), scaled_shape(planes.plane_shape, zoom), TILES * tile),
-        Grid(len(planes), planes.plane_shape, output.SIDE),
-        planes.leading,
-        work,
-    )
-    missing = f"{image.missing} of {image.chunks} chunks of {source.path} are missing"
-    return plan, record, f"{missing}: they are read as empty." if image.missing else ""
-
-
-def _normalisation(values: dict[str, Any]) -> Normalisation:
-    """Return what was measured, as JSON has it."""
-    known: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return Normalisation(**known)
-
-
-def _record(
-    source: Source,
-    axes: str,
-    data: Any,
-    config: SegmentConfig,
-    card: Card,
-    model: Path | None,
-) -> dict[str, Any]:
-    """Return what makes the labels what they are."""
-    settings = asdict(config)
-    for name in ("model", "device"):
-        del settings[name]
-    return {
-        "image": str(source.path),
-        "modified": source.path.stat().st_mtime_ns if source.path.is_file() else 0,
-        "shape": list(data.shape),
-        "dtype": str(data.dtype),
-        "axes": axes,
-        "model": card.provenance.get("name", Path(config.model).stem),
-        "sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else "",
-        "version": __version__,
-        **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
-    }
-
-
-def _check_settings(work: Work, record: dict[str, Any], force: bool) -> None:
-    """Compare with what was begun, if anything was."""
-    known = work.told("settings")
-    if known is not None and known != record:
-        if not force:
-            other = next(name for name in record if known.get(name) != record[name])
-            raise ValueError(
-                f"{work.folder} was begun with {other} = {known.get(other)!r} and not"
-                f" {record[other]!r}: use the same settings to go on, or --force to begin anew."
-            )
-        work.drop()
-    work.tell("settings", record)
 
 
 def _create(

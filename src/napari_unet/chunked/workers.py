@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import CancelledError
-from contextlib import contextmanager
+import socket
+import time
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from concurrent import futures
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from napari_unet import __version__
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
+
+T = TypeVar("T")
 
 Task = Callable[[int], str]
 Done = Generator[tuple[int | None, str], None, None]
@@ -22,19 +32,91 @@ IN_FLIGHT = 2
 """Tasks for each thread of the workers that the scheduler knows of: one is done, one waits."""
 HEARTBEAT = 0.5
 """Seconds after which a stop is heeded though no task was done."""
-PATIENCE = 10
-"""Seconds that a scheduler has to answer."""
+LOOK = 0.01
+"""Seconds between looks at whether a task is done."""
+PATIENCE = 5
+"""Seconds that a scheduler has to answer, and somebody who waits for one pass to find a worker."""
+LARGE = "distributed.admin.large-graph-warning-threshold"
+"""What dask calls the size from which it warns of what is sent; pixels are larger."""
+PACKAGE = "napari-unet-segmentation"
 WAITING = "The scheduler has no workers yet: waiting for them."
 MISSING = (
-    "dask.distributed is not installed: pip install 'napari-unet-segmentation[cluster]', or segment"
-    " in this process, without --workers and --scheduler."
+    f"dask.distributed is not installed: pip install '{PACKAGE}[cluster]', or segment on this"
+    " machine, without a scheduler or workers."
 )
+GONE = "The scheduler does not answer any more: what is done is kept; start it and run this again."
 
 
 def in_turn(task: Task, indices: Iterable[int]) -> Done:
     """Do tasks in this process, one after the other."""
     for index in indices:
         yield index, task(index)
+
+
+def in_threads(count: int) -> Run:
+    """Return who does tasks in threads of this process, for where the network runs elsewhere."""
+
+    def run(task: Task, indices: Iterable[int]) -> Done:
+        with ThreadPoolExecutor(count) as pool:
+            yield from _flow(_Threads(pool, count), task, indices)
+
+    return run
+
+
+class _Crew(Protocol):
+    """Whoever does several tasks at a time."""
+
+    def room(self) -> int:
+        """Return how many tasks may be handed out at a time."""
+
+    def submit(self, task: Task, index: int) -> Any:
+        """Hand out a task, and return its future."""
+
+    def first(self, flying: Collection[Any]) -> Collection[Any]:
+        """Wait a moment for one of some futures, and return those that are done."""
+
+    def cancel(self, flying: Collection[Any]) -> None:
+        """Let go of what is not done."""
+
+
+def _flow(crew: _Crew, task: Task, indices: Iterable[int]) -> Done:
+    """Hand out tasks as others are done."""
+    todo = iter(indices)
+    flying: dict[Any, int] = {}
+    try:
+        while True:
+            for _ in range(crew.room() - len(flying)):
+                if (index := next(todo, None)) is not None:
+                    flying[crew.submit(task, index)] = index
+            if not flying:
+                return
+            done = crew.first(flying)
+            for future in done:
+                index = flying.pop(future)
+                yield index, future.result()
+            if not done:
+                yield None, ""
+    finally:
+        crew.cancel(flying)
+
+
+@dataclass(frozen=True)
+class _Threads:
+    pool: ThreadPoolExecutor
+    count: int
+
+    def room(self) -> int:
+        return self.count
+
+    def submit(self, task: Task, index: int) -> Any:
+        return self.pool.submit(task, index)
+
+    def first(self, flying: Collection[Any]) -> Collection[Any]:
+        return futures.wait(flying, HEARTBEAT, futures.FIRST_COMPLETED).done
+
+    def cancel(self, flying: Collection[Any]) -> None:
+        for future in flying:
+            future.cancel()
 
 
 @contextmanager
@@ -45,10 +127,16 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
     ----------
     scheduler : str or None
         Address of a scheduler of dask.distributed, such as ``tcp://10.0.0.1:8786``. Its workers
-        need this package, and have to see image and labels at the same paths.
+        need this package. Where they see image and labels at the same paths they do all of the
+        work, and else run the network on pixels that are sent to them.
     workers : int or None
         Processes to start on this machine, each on a GPU of its own where dask-cuda is installed.
         Without a scheduler and workers this process does all.
+
+    Yields
+    ------
+    callable
+        Of a scheduler and of workers, a :class:`Cluster`.
 
     Raises
     ------
@@ -66,20 +154,46 @@ def connect(scheduler: str | None = None, workers: int | None = None) -> Iterato
         raise ValueError("A scheduler has workers of its own: give --scheduler or --workers.")
     if workers is not None and workers < 1:
         raise ValueError(f"workers = {workers} is not possible: use 1 or more.")
-    if find_spec("distributed") is None:
-        raise ImportError(MISSING)
-    with _silence():
-        if workers is None:
-            with _client(scheduler) as client:
-                yield _Workers(client).run
-        else:
-            with _cluster(workers) as cluster, cluster.get_client() as client:
-                yield _Workers(client).run
+    if scheduler is not None:
+        with cluster_at(scheduler) as cluster:
+            yield cluster
+        return
+    with _quietly(), _local(workers or 1) as local, local.get_client() as client:
+        yield Cluster(client)
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep distributed from logging pages of what is told here in a sentence."""
+def cluster_at(scheduler: str) -> Iterator[Cluster]:
+    """Connect to the workers of a scheduler.
+
+    Parameters
+    ----------
+    scheduler : str
+        Its address, as :func:`connect` takes it.
+
+    Raises
+    ------
+    ImportError
+        If dask.distributed is not installed.
+    OSError
+        If the scheduler does not answer.
+    """
+    with _quietly(), _client(scheduler) as client:
+        yield Cluster(client)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep distributed from logging pages of what is told here in a sentence.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    if find_spec("distributed") is None:
+        raise ImportError(MISSING)
+    import dask
     import distributed  # which makes its handlers
 
     handlers = logging.getLogger(distributed.__name__).handlers
@@ -87,17 +201,20 @@ def _silence() -> Iterator[None]:
     for handler in handlers:
         handler.setLevel(logging.CRITICAL)
     try:
-        yield
+        with dask.config.set({LARGE: "1 TB"}):
+            yield
     finally:
         for handler, level in zip(handlers, before, strict=True):
             handler.setLevel(level)
 
 
-def _client(scheduler: str | None) -> Client:
+def _client(scheduler: str) -> Client:
     from distributed import Client
 
     try:
-        return Client(scheduler, timeout=PATIENCE)
+        _knock(scheduler)
+        # Not the default one: what else this process computes with dask stays here.
+        return Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise OSError(
             f"The scheduler at {scheduler} does not answer: check its address, and that it runs"
@@ -105,7 +222,14 @@ def _client(scheduler: str | None) -> Client:
         ) from error
 
 
-def _cluster(workers: int) -> Any:
+def _knock(scheduler: str) -> None:
+    """Find out whether anybody is there: a client that could not connect is slow to go."""
+    address = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
+    if address.scheme in ("tcp", "tls"):
+        socket.create_connection((address.hostname, address.port), PATIENCE).close()
+
+
+def _local(workers: int) -> Any:
     """Start processes on this machine; they are ended with this one."""
     if find_spec("dask_cuda") is not None:
         import torch
@@ -126,59 +250,109 @@ def _cluster(workers: int) -> Any:
     )
 
 
-class _Workers:
-    """Workers of a scheduler that somebody started."""
+class Cluster:
+    """Workers of a scheduler, as they come and go.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the scheduler.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._known: set[str] = set()
 
-    def run(self, task: Task, indices: Iterable[int]) -> Done:
+    def __call__(self, task: Task, indices: Iterable[int]) -> Done:
         """Do tasks, as many at a time as the workers take; what a dead worker had is done again."""
-        from distributed import wait
+        told = False
+        with _explained(), closing(_flow(self, task, indices)) as flow:
+            for index, message in flow:
+                waits = index is None and not self._known and not told
+                told = told or waits
+                yield index, WAITING if waits else message
 
-        todo, told = iter(indices), False
-        flying: dict[Future[str], int] = {}
-        try:
-            while True:
-                threads = sum(self._client.nthreads().values())
-                for _ in range(max(IN_FLIGHT * threads, 1) - len(flying)):
-                    if (index := next(todo, None)) is not None:
-                        flying[self._client.submit(task, index, pure=False)] = index
-                if not flying:
-                    return
-                try:
-                    done = wait(list(flying), HEARTBEAT, "FIRST_COMPLETED").done
-                except TimeoutError:
-                    yield None, "" if threads or told else WAITING
-                    told = told or not threads
-                    continue
-                for future in done:
-                    index = flying.pop(future)
-                    yield index, future.result()
-        except Exception as error:
-            problem = _explained(error)
-            if problem is error:
-                raise
-            raise problem from error
-        finally:
-            self._client.cancel(list(flying))
+    def ask(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Return what a worker makes of some arguments, which are sent to it.
+
+        Raises
+        ------
+        ImportError
+            If a worker has another version of this package, or none.
+        OSError
+            If there has been no worker for a while, or they die.
+        """
+        with _explained():
+            self.room()  # looks at workers that are new
+            future, waited = self._client.submit(function, *arguments, pure=False), 0.0
+            try:
+                while not self.first([future]):
+                    waited = 0.0 if self.room() > 1 else waited + HEARTBEAT
+                    if waited > PATIENCE:
+                        raise OSError("The scheduler has no workers: start some, and try again.")
+                answer: T = future.result()
+                return answer
+            finally:
+                self.cancel([future])
+
+    def room(self) -> int:
+        """Return how many tasks may be handed out at a time.
+
+        Raises
+        ------
+        ImportError
+            If a worker has another version of this package, or none.
+        """
+        threads: dict[str, int] = self._client.nthreads()
+        self._check(sorted(threads.keys() - self._known))
+        self._known = set(threads)
+        return max(IN_FLIGHT * sum(threads.values()), 1)
+
+    def submit(self, task: Task, index: int) -> Any:
+        """Hand out a task, and return its future."""
+        return self._client.submit(task, index, pure=False)
+
+    def first(self, flying: Collection[Any]) -> Collection[Any]:
+        """Wait a moment for one of some futures, and return those that are done."""
+        # distributed.wait would ask the process's default client, which this one is not.
+        until = time.monotonic() + HEARTBEAT
+        while not (done := [future for future in flying if future.done()]):
+            if time.monotonic() > until:
+                break
+            time.sleep(LOOK)
+        return done
+
+    def cancel(self, flying: Collection[Any]) -> None:
+        """Let go of what is not done."""
+        self._client.cancel(list(flying))
+
+    def _check(self, new: list[str]) -> None:
+        if not new:
+            return
+        # A function of the standard library: workers of any version can be asked.
+        found = self._client.run(metadata.version, PACKAGE, workers=new, on_error="return")
+        for worker, version in found.items():
+            if isinstance(version, metadata.PackageNotFoundError):
+                raise ImportError(f"The worker at {worker} has no {PACKAGE}: install it there.")
+            if isinstance(version, str) and version != __version__:
+                raise ImportError(
+                    f"The worker at {worker} has {PACKAGE} {version}, and this machine"
+                    f" {__version__}: install the same version on both."
+                )
 
 
-def _explained(error: Exception) -> Exception:
-    """Return what the end of a task means to the user: the error itself if it was the task's."""
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say in one sentence what the end of a task means; errors of the task itself go on."""
     from distributed import KilledWorker
     from distributed.comm.core import CommClosedError
 
-    if isinstance(error, KilledWorker):
-        return OSError(
-            "Workers died again and again at one chunk, perhaps for want of memory: use a smaller"
-            " --tile; what is done is kept."
-        )
-    if isinstance(error, (CommClosedError, CancelledError, TimeoutError)):
-        return OSError(
-            "The scheduler does not answer any more: what is done is kept; start it and run this"
-            " again."
-        )
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("napari_unet"):
-        return ImportError("The workers do not have napari-unet-segmentation: install it there.")
-    return error
+    try:
+        yield
+    except KilledWorker as error:
+        raise OSError(
+            "Workers died again and again at one task, perhaps for want of memory: use a smaller"
+            " tile; what is done is kept."
+        ) from error
+    except (CommClosedError, CancelledError, TimeoutError) as error:
+        raise OSError(GONE) from error

@@ -13,7 +13,7 @@ from napari_unet.config import SegmentConfig
 if TYPE_CHECKING:
     from napari_unet.chunked import ChunkedSegmentation, ChunkProgress
 
-BESIDE = ("scores", "measure", "rois")
+BESIDE = ("scores", "measure", "boxes", "rois", "ome", "overview")
 """Flags for what is made of labels in memory."""
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, cast
 
 import napari
-from magicgui.widgets import ComboBox, PushButton
+from magicgui.widgets import ComboBox, LineEdit, PushButton
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
 from napari_unet._qt.form import Field
 from napari_unet._qt.layers import images_of, pixel_size
+from napari_unet._qt.model_box import ModelBox
+from napari_unet._qt.segment import size
 from napari_unet._qt.segment.diameter import DiameterTool
+from napari_unet._qt.segment.place import Place
 from napari_unet._qt.segment.request import Part, Request, read_request
-from napari_unet._qt.shelf import Shelf
 from napari_unet.config import Preprocessing, SegmentConfig
-from napari_unet.library import SUFFIX, Card, find_model, list_models, read_card
+from napari_unet.library import Card, find_model, read_card
 
 MAIN = {
     "diameter": Field(
@@ -63,8 +65,12 @@ HIDDEN = {
 }
 """Fields of the config that are not typed, and why."""
 
+CLUSTER = "cluster"
+"""Chosen as a device: the workers of a scheduler."""
+CLUSTER_TEXT = "Cluster…"
+ADDRESS = "tcp://10.0.0.1:8786"
+NO_ADDRESS = f"The cluster has no address: type that of its scheduler, such as {ADDRESS}."
 NO_IMAGE = "There is no image yet: drag a file into the window, or take one of File > Open Sample."
-OTHER_FILE = "Choose a file…"
 
 
 class Inputs(QWidget):
@@ -82,22 +88,15 @@ class Inputs(QWidget):
     def __init__(self, viewer: napari.viewer.ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._card: Card | None = None
-        self._files: list[Path] = []
         self.image = self._image_box("image", "Image", "The layer to segment.")
         self.second = self._image_box(
             "second",
             "Second channel",
             "The layer of the model's second channel, such as membranes.",
         )
-        self.model = ComboBox(
-            name="model",
-            label="Model",
-            tooltip="The network that finds the objects: one that comes with the plugin, one of"
-            " yours, or a file.",
-            choices=self._models,
-        )
-        for box in (self.image, self.second, self.model):
+        self.models = ModelBox(self)
+        self.model = self.models.box
+        for box in (self.image, self.second):
             narrow = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             box.native.setSizeAdjustPolicy(narrow)  # a long name would widen the dock
         self.about = QLabel()
@@ -119,10 +118,18 @@ class Inputs(QWidget):
         )
         self.measure.native.setCheckable(True)
         self.advanced = form.build(SegmentConfig, ADVANCED)
-        self._chosen = self.model.value
         self.device = cast(ComboBox, self.advanced["device"])
+        self.device.choices = [*ADVANCED["device"].options["choices"], (CLUSTER_TEXT, CLUSTER)]
+        self.scheduler = LineEdit(
+            name="scheduler",
+            label="Scheduler",
+            tooltip="Address of a scheduler of dask.distributed. The network runs on its workers;"
+            " pixels and model are sent to them. An image that goes by chunks is segmented there as"
+            " a whole, if the workers see image and labels at the same paths.",
+        )
+        self.scheduler.native.setPlaceholderText(ADDRESS)
+        self.place = Place()
         self._tool = DiameterTool(viewer, self)
-        self._shelf = Shelf(self)
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -134,10 +141,6 @@ class Inputs(QWidget):
 
     def _images(self, _: object = None) -> list[tuple[str, Image]]:
         return [(layer.name, layer) for layer in images_of(self._viewer)]
-
-    def _models(self, _: object = None) -> list[tuple[str, str]]:
-        own = [(path.stem, str(path)) for path in self._files]
-        return [(name, name) for name in list_models()] + own + [(OTHER_FILE, OTHER_FILE)]
 
     def _lay_out(self) -> None:
         diameter = self.main["diameter"]
@@ -155,22 +158,32 @@ class Inputs(QWidget):
         rest = (self.part, self.model, (diameter, measured))
         layout.addWidget(form.lay_out(*rest))
         layout.addWidget(self.about)
-        advanced = form.lay_out(*self.advanced.values())
+        layout.addWidget(self.place)
+        advanced = QWidget()
+        column = QVBoxLayout(advanced)
+        column.setContentsMargins(0, 0, 0, 0)
+        device, *others = self.advanced.values()
+        self._scheduler_row = form.lay_out(self.scheduler)
+        self._scheduler_row.hide()
+        for part in (form.lay_out(device), self._scheduler_row, form.lay_out(*others)):
+            column.addWidget(part)
         layout.addWidget(form.fold("Advanced", advanced))
 
     def _connect(self) -> None:
         self.image.changed.connect(self._describe)
-        self.model.changed.connect(self._on_model)
+        self.part.changed.connect(self._describe)
+        self.device.changed.connect(self._on_device)
+        self.models.changed.connect(self._describe)
+        self.models.problem.connect(self.problem)
         self.main["diameter"].changed.connect(self._describe)
         self.measure.changed.connect(self._on_measure)
         self._tool.measured.connect(self._on_measured)
         self._tool.ended.connect(self._on_measuring_ended)
-        self._shelf.changed.connect(self._on_models_changed)
 
     def reset_choices(self) -> None:
         """Offer the layers and the models that there are now; what was chosen stays, if it can."""
         before = set(self.image.choices)
-        for box in (self.image, self.second, self.model):
+        for box in (self.image, self.second):
             chosen = box.value
             box.reset_choices()
             if chosen in box.choices:  # which a new name would otherwise lose
@@ -180,16 +193,17 @@ class Inputs(QWidget):
             self.image.value = new[0]  # the one just opened
         elif self.image.value is None and len(self.image.choices) > 1:
             self.image.value = self.image.choices[1]
-        self._load_card()
+        self.models.reset_choices()
 
     def prefer(self, remembered: dict[str, str]) -> None:
         """Choose what was chosen last time, where it is still there, unless something else is."""
-        if self.model.value != self.model.choices[0] or self.device.value != "auto":
+        if not self.models.is_first or self.device.value != "auto":
             return
         try:
             self.choose_model(remembered.get("model", "nuclei"))
         except (ValueError, OSError):
             return  # it is gone, or damaged: the first one stays
+        self.scheduler.value = self.scheduler.value or remembered.get("scheduler", "")
         if remembered.get("device") in self.device.choices:
             self.device.value = remembered["device"]
 
@@ -201,13 +215,7 @@ class Inputs(QWidget):
         ValueError, OSError
             If there is none, or it cannot be used.
         """
-        read_card(find_model(name))
-        if name not in list_models():
-            name = str(Path(name))
-            if Path(name) not in self._files:
-                self._files.append(Path(name))
-                self.reset_choices()
-        self.model.value = name
+        self.models.choose(name)
 
     def offer_devices(self, available: Sequence[str]) -> None:
         """Take away the devices that are not there."""
@@ -215,45 +223,19 @@ class Inputs(QWidget):
         first = texts[available[0]]
         box, wanted = self.device, self.device.value
         box.choices = ()  # else those that stay keep their places
-        box.choices = [(f"Automatic: {first}", "auto"), *((texts[d], d) for d in available)]
+        here = ((texts[device], device) for device in available)
+        box.choices = [(f"Automatic: {first}", "auto"), *here, (CLUSTER_TEXT, CLUSTER)]
         if wanted in box.choices:
             box.value = wanted
         else:
             self.problem.emit(f"{texts[wanted]} is not there any more: {first} is used instead.")
 
-    def _on_model(self, value: str) -> None:
-        if value != OTHER_FILE:
-            self._chosen = value
-            self._load_card()
-            return
-        self.model.value = self._chosen  # unless another one is chosen, and can be used
-        path, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", f"Models (*{SUFFIX})")
-        if path:
-            try:
-                self.choose_model(path)
-            except (ValueError, OSError) as error:
-                self.problem.emit(str(error))
-
-    def _on_models_changed(self, renamed: dict[str, str]) -> None:
-        """Follow the user's models; one that was renamed stays the one that is chosen."""
-        chosen = str(self.model.value)
-        self.reset_choices()
-        if chosen in renamed:
-            self.model.value = renamed[chosen]
-        elif chosen not in self.model.choices:
-            self.problem.emit(f"The model {chosen} is gone: {self.model.value} is used instead.")
-
-    def _load_card(self) -> None:
-        try:
-            self._card = read_card(find_model(self.model.value))
-        except (ValueError, OSError, MemoryError) as error:
-            self._card = None
-            self.problem.emit(str(error))
-        self._describe()
+    def _on_device(self, device: str) -> None:
+        self._scheduler_row.setVisible(device == CLUSTER)
 
     def _describe(self, _: object = None) -> None:
         """Say what the model looks for, and let go of what does not apply."""
-        card = self._card
+        card = self.models.card
         rule = card.preprocessing if card else Preprocessing()
         self._second_row.setVisible(rule.channels > 1)
         sized = rule.diameter is not None
@@ -261,6 +243,18 @@ class Inputs(QWidget):
         self.about.setText(self._about(card) if card else "This model cannot be used.")
         self.about.setToolTip(str(card.provenance.get("data", "")) if card else "")
         self._tool.expect(self._own_diameter)
+        self.place.show_for(self.image.value if self._goes_by_chunks(rule) else None)
+
+    def look_again(self) -> None:
+        """Look for labels that have been written meanwhile, and for the memory that is free."""
+        self._describe()
+
+    def _goes_by_chunks(self, rule: Preprocessing) -> bool:
+        layer = self.image.value
+        if layer is None or self.part.value is not Part.LAYER:
+            return False
+        typed = form.value(self.main["diameter"])
+        return size.goes_by_chunks(layer, size.zoom_of(layer, rule, typed))
 
     def _about(self, card: Card) -> str:
         found = ", ".join(card.target.classes[1:])
@@ -281,7 +275,7 @@ class Inputs(QWidget):
     @property
     def _own_diameter(self) -> float | None:
         """Diameter, in image pixels, that the model looks for unless one is typed."""
-        rule = self._card.preprocessing if self._card else Preprocessing()
+        rule = self.models.card.preprocessing if self.models.card else Preprocessing()
         return rule.expected_diameter(self._pixel_size)
 
     def _on_measure(self, on: bool) -> None:
@@ -320,6 +314,13 @@ class Inputs(QWidget):
         self.stop_measuring()
         rule = read_card(find_model(self.model.value)).preprocessing
         typed = {"model": str(self.model.value), **form.read(self.main), **form.read(self.advanced)}
-        return read_request(
+        scheduler = ""
+        if typed["device"] == CLUSTER:
+            typed["device"], scheduler = "auto", self.scheduler.value.strip()
+            if not scheduler:
+                raise ValueError(NO_ADDRESS)
+        request = read_request(
             self._viewer, layer, self.second.value, self.part.value, rule, typed | decided
         )
+        output = self.place.path if self._goes_by_chunks(rule) else None
+        return replace(request, output=output, scheduler=scheduler)

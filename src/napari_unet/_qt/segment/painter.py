@@ -45,7 +45,7 @@ class Painter(QObject):
         super().__init__(parent)
         self.layer = layer
         self._viewer = viewer
-        self._written: NDArray[np.integer] = np.zeros_like(layer.data)
+        self._written: NDArray[np.integer] = np.zeros(layer.data.shape, layer.data.dtype)
         self._touched = False
         self._bands: list[tuple[tuple[int, ...], Region]] = []
         self._timer = QTimer(self)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import napari
 import numpy as np
 from napari.layers import Image
+from napari.utils.transforms import Affine
 
 from napari_unet._qt.layers import (
     axes_of,
@@ -21,8 +24,9 @@ from napari_unet._qt.layers import (
     position,
     visible_region,
 )
+from napari_unet._qt.segment import size
 from napari_unet.config import Preprocessing, SegmentConfig
-from napari_unet.tiling import Region
+from napari_unet.tiling import Region, extent, whole
 
 
 class Part(Enum):
@@ -54,9 +58,15 @@ class Request:
     name : str
         What the labels are called.
     shape : tuple of int
-        Of the labels of the whole layer.
+        Of the labels: those of the whole layer, or of the box.
     geometry : dict
         What places them on the layer.
+    box : tuple of slice or None
+        Of the layer's labels, what is labelled, where a layer for all would be too large.
+    output : Path or None
+        The OME-Zarr that labels are written to by chunks; None: they are made in memory.
+    scheduler : str
+        Address of the scheduler on whose workers the network runs; empty: it runs here.
     """
 
     layer: Image
@@ -68,6 +78,9 @@ class Request:
     name: str
     shape: tuple[int, ...]
     geometry: dict[str, Any]
+    box: Region | None = None
+    output: Path | None = None
+    scheduler: str = ""
 
 
 def read_request(
@@ -111,19 +124,44 @@ def read_request(
         pixel_size=pixel_size(layer) if sized else None,
     )
     walked = [axis for axis, letter in enumerate(axes) if letter not in "CSYX"]
-    here, shape = [at[i] for i in walked], [lengths[i] for i in walked]
-    plane = np.ravel_multi_index(here, shape) if walked else 0
+    here, leading = [at[i] for i in walked], [lengths[i] for i in walked]
+    plane = np.ravel_multi_index(here, leading) if walked else 0
+    region = visible_region(viewer, layer) if part is Part.VIEW else None
+    shape, placed = labels_shape(lengths, axes), geometry(layer, channel_axis(layer))
+    box = None
+    if part is not Part.LAYER:
+        box = (*(slice(i, i + 1) for i in here), *(region or whole(shape[-2:])))
+        _check_size(part, box, size.zoom_of(layer, rule, config.diameter))
+        box = box if prod(shape) > size.WHOLE_PIXELS else None
     return Request(
         layer,
         tuple(images),
         axes,
         config,
         planes=None if part is Part.LAYER else (int(plane),),
-        region=visible_region(viewer, layer) if part is Part.VIEW else None,
+        region=region,
         name=f"{layer.name} [{Path(config.model).stem}]",
-        shape=labels_shape(lengths, axes),
-        geometry=geometry(layer, channel_axis(layer)),
+        shape=extent(box) if box else shape,
+        geometry=_moved(placed, [side.start for side in box]) if box else placed,
+        box=box,
     )
+
+
+def _check_size(part: Part, box: Region, zoom: float) -> None:
+    """Refuse a part that is too large for memory: by chunks goes but a whole layer."""
+    shape = extent(box)
+    if not size.fits(shape, zoom):
+        lengths = " x ".join(f"{n:,}" for n in shape[-2:])
+        raise ValueError(
+            f"The {part.value.lower()} is {lengths} pixels, too large for memory: zoom in and"
+            f" choose {Part.VIEW.value}, or {Part.LAYER.value}, which goes by chunks."
+        )
+
+
+def _moved(placed: dict[str, Any], first: Sequence[int]) -> dict[str, Any]:
+    """Return what places labels that begin at a pixel of the layer."""
+    known = {k: placed[k] for k in ("scale", "translate", "rotate", "shear") if k in placed}
+    return {**placed, "translate": Affine(**known)(first)}
 
 
 def _other_channels(layer: Image, second: Image | None, axes: str, count: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from napari_unet._qt.layers import position
 from napari_unet._qt.segment.painter import Painter
 from napari_unet._qt.worker import Job
 from napari_unet.config import SegmentConfig
+from napari_unet.provenance import KEY
+from napari_unet.tiling import Region, within
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.segmentation import Piece, Segmentation
@@ -47,6 +50,8 @@ class Result(QObject):
         Adds an empty layer, and returns it.
     parent : QWidget
         The dock.
+    box : tuple of slice or None
+        What the layer shows of the image's labels; None: all.
     """
 
     decided = Signal()
@@ -60,9 +65,10 @@ class Result(QObject):
         viewer: napari.viewer.ViewerModel,
         make_layer: Callable[[], Labels],
         parent: QWidget,
+        box: Region | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer, self._dock = viewer, parent
+        self._viewer, self._dock, self._box = viewer, parent, box
         self._make_layer = make_layer
         self._painter = Painter(viewer, make_layer(), self)
         self._painter.layer.editable = False  # until the run is over
@@ -101,10 +107,16 @@ class Result(QObject):
 
     def draw(self, pieces: tuple[Piece, ...]) -> None:
         """Put pieces in place."""
-        for piece in pieces:
+        for piece in map(self._placed, pieces):
             self._painter.draw(piece)
             if piece.objects is not None:
                 self._objects[piece.plane] = piece.objects
+
+    def _placed(self, piece: Piece) -> Piece:
+        """Return a piece where the layer has it."""
+        if self._box is None:
+            return piece
+        return replace(piece, plane=0, where=within(piece.where, self._box[-2:]))
 
     def finish(self, segmentation: Segmentation | None, config: SegmentConfig) -> None:
         """Hand the layer over to its user; None if the run failed, which keeps what is drawn."""
@@ -175,7 +187,7 @@ class Result(QObject):
     def _on_piece(self, piece: Piece) -> None:
         if self._wanted is not None or self._job is None or not self.is_writable():
             return
-        if self._painter.is_edited(piece):  # in the meantime: ask before going on
+        if self._painter.is_edited(self._placed(piece)):  # in the meantime: ask before going on
             self._wanted = self.config
             self._job.abandon()
         else:
@@ -193,6 +205,10 @@ class Result(QObject):
         """Tell napari what each label is: it says so under the pointer, and colours classes."""
         if self._segmentation is None:
             return
+        made = self._segmentation.made
+        if made is not None:
+            told = replace(made, config=self.config).to_dict()
+            self.layer.metadata = {**self.layer.metadata, KEY: told}
         features = self._segmentation.features()
         if features:
             self.layer.features = features

@@ -22,14 +22,15 @@ def ask_for_path(layer: Labels, folder: Path, parent: QWidget) -> Path | None:
 
 def save_steps(layer: Labels, path: Path) -> Callable[[], Generator[None, None, str]]:
     """Return the steps of a job that writes the labels as they are now."""
-    labels = np.array(pixels(layer))
-    attributes = {"scale": layer.scale, "units": layer.units}
+    data = pixels(layer)
+    labels = data.copy() if isinstance(data, np.ndarray) else data  # else read in the thread
+    attributes = {"scale": layer.scale, "units": layer.units, "metadata": dict(layer.metadata)}
     path = path if path.suffix else path.with_suffix(".tif")
 
     def steps() -> Generator[None, None, str]:
         from napari_unet._qt.contributions import save_labels
 
         yield
-        return save_labels(str(path), labels, attributes)[0]
+        return save_labels(str(path), np.asarray(labels), attributes)[0]
 
     return steps

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import suppress
 from dataclasses import replace
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +24,22 @@ from napari_unet._qt.dock import button, put_into
 from napari_unet._qt.form import Field
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
+from napari_unet._qt.segment.chunks import STORED, Chunks, ask_to_begin_anew
 from napari_unet._qt.segment.inputs import NO_IMAGE, Inputs
 from napari_unet._qt.segment.painter import DRAWN
 from napari_unet._qt.segment.request import Request
 from napari_unet._qt.segment.result import Result
 from napari_unet._qt.segment.saving import ask_for_path, save_steps
+from napari_unet._qt.segment.steps import live_steps, prepare
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.config import SegmentConfig
 
 if TYPE_CHECKING:  # loads torch
+    from napari_unet._qt.segment.steps import Chunked
+    from napari_unet.chunked import ChunkProgress
     from napari_unet.segmentation import Segmentation, Shown
+
+__all__ = ["DECISIONS", "SegmentWidget"]
 
 DECISIONS = {
     "threshold": Field(
@@ -81,6 +85,8 @@ class SegmentWidget(QWidget):
         self._request: Request | None = None
         self._result: Result | None = None
         self._drawing = False  # whether `_result` is that of the run
+        self._chunks: Chunks | None = None  # of a run that goes by chunks
+        self._stored: Labels | None = None  # what the last of these has made
         self._ending = False  # whether the run was given up, and its thread still ends a tile
         self._share = 0.0
         self.inputs = Inputs(napari_viewer)
@@ -122,7 +128,7 @@ class SegmentWidget(QWidget):
         put_into(self, content)
 
     def _connect(self) -> None:
-        self.segment_button.clicked.connect(self._start)
+        self.segment_button.clicked.connect(lambda: self._start())
         self.stop_button.clicked.connect(self._stop)
         self.save_button.clicked.connect(self._save)
         self.inputs.problem.connect(self.message.warn)
@@ -132,7 +138,7 @@ class SegmentWidget(QWidget):
 
     def _get_ready(self) -> None:
         """Import torch in a thread: the first run then starts at once."""
-        job = Job(_prepare, self)
+        job = Job(prepare, self)
         job.returned.connect(self._on_prepared)
         job.failed.connect(self.message.warn)
         job.start()
@@ -148,23 +154,29 @@ class SegmentWidget(QWidget):
         """Whether an image is being segmented."""
         return self._job is not None
 
-    def _start(self) -> None:
+    def _start(self, force: bool = False) -> None:
         try:
             self._request = request = self.inputs.request(self._decided())
         except UserErrors as error:
             self.message.warn(sentence(error))
             return
-        preferences.remember(request.config.model, request.config.device)
+        device = str(self.inputs.device.value)
+        preferences.remember(request.config.model, device, request.scheduler)
         self._drawing = False
         self._share = 0.0
-        self._job = job = Job(lambda: _segment_steps(request), self, keeps_window=True)
-        job.progressed.connect(self._on_progress)
-        job.returned.connect(self._on_segmented)
+        self._chunks = Chunks(request, force) if request.output else None
+        steps = self._chunks.steps if self._chunks else partial(live_steps, request)
+        # A client of a scheduler, or a folder of what is done, is not to be left as it stands.
+        saves = bool(self._chunks or request.scheduler)
+        self._job = job = Job(steps, self, keeps_window=True, saves=saves)
+        job.progressed.connect(self._on_chunk if self._chunks else self._on_progress)
+        job.returned.connect(self._on_chunked if self._chunks else self._on_segmented)
         job.failed.connect(self._on_failed)
         job.ended.connect(lambda: self._on_ended(job))
         request.layer.events.data.connect(self._on_image_changed)
         self.progress.begin(f"Segment {request.layer.name}")
-        self.message.tell("Loading the model…")
+        there = f"Connecting to {request.scheduler}…" if request.scheduler else ""
+        self.message.tell(there or "Loading the model…")
         self._show_state()
         job.start()
 
@@ -180,7 +192,8 @@ class SegmentWidget(QWidget):
         if self._job is not None:
             self._job.stop()
             self.stop_button.setEnabled(False)
-            self.message.tell("Stopping after this tile…")
+            what = "tile" if self._chunks is None else "chunk"
+            self.message.tell(f"Stopping after this {what}…")
 
     def _abort(self, reason: str) -> None:
         """End a run whose layers are gone or changed; its last tile is heard of no more."""
@@ -190,6 +203,12 @@ class SegmentWidget(QWidget):
         self._ending = True
         self._end_run(None)
         self.message.warn(reason)
+
+    def _on_chunk(self, progress: ChunkProgress) -> None:
+        if self._chunks is not None:
+            text = self._chunks.follow(progress, self.progress)
+            if self.stop_button.isEnabled():
+                self.message.tell(text)
 
     def _on_progress(self, shown: Shown) -> None:
         try:
@@ -213,7 +232,8 @@ class SegmentWidget(QWidget):
 
     def _begin_result(self) -> None:
         """Make a layer for what comes; labels of an earlier run are outlined, to compare them."""
-        result = Result(self._viewer, self._add_layer, self)
+        box = self._request.box if self._request else None
+        result = Result(self._viewer, self._add_layer, self, box)
         result.refused.connect(self._show_config)
         result.decided.connect(self._tell_count)
         result.failed.connect(self.message.warn)
@@ -239,6 +259,26 @@ class SegmentWidget(QWidget):
                 " it: changes below count from the next run on."
             )
 
+    def _on_chunked(self, written: Chunked | str | None) -> None:
+        """Show the labels on disk, or say why there are none yet."""
+        chunks = self._chunks
+        assert chunks is not None
+        self._end_run(None)
+        if isinstance(written, str):
+            if ask_to_begin_anew(written, self):
+                self._start(force=True)
+            else:
+                self.message.tell(f"{written}: with the same settings, Segment goes on.")
+        elif written is None:
+            self.message.tell(chunks.stopped)
+        else:
+            self._drop_result()  # what is changed below would change it, and not these
+            result, levels = written
+            self._stored = chunks.add_layer(self._viewer, result, levels, OPACITY)
+            self._show_view()
+            self.message.tell(chunks.in_words(result))
+            self.inputs.look_again()
+
     def _on_failed(self, message: str) -> None:
         self._end_run(None)
         self.message.warn(message)
@@ -257,6 +297,7 @@ class SegmentWidget(QWidget):
         assert request is not None
         request.layer.events.data.disconnect(self._on_image_changed)
         self._request = replace(request, images=())  # a removed image may be let go
+        self._chunks = None
         self.progress.end()
         if self._result is not None and self._drawing:
             self._result.finish(segmentation, request.config)
@@ -270,6 +311,8 @@ class SegmentWidget(QWidget):
         layers, result, request = self._viewer.layers, self._result, self._request
         if self.is_running and request is not None and request.layer not in layers:
             self._abort(f"{request.layer.name} was removed during the run, which has ended.")
+        if self._stored is not None and self._stored not in layers:
+            self._stored = None
         if result is not None and result.layer not in layers:
             if self._drawing:
                 self._abort(f"{result.layer.name} was removed during the run, which has ended.")
@@ -303,13 +346,17 @@ class SegmentWidget(QWidget):
 
     def _show_view(self) -> None:
         contour = int(self.view.value == OUTLINED)
-        if self._result is not None and self._result.layer.contour != contour:
-            self._result.layer.contour = contour
+        for layer in (self._result.layer if self._result else None, self._stored):
+            if layer is not None and layer.contour != contour:
+                layer.contour = contour
 
     def _save(self) -> None:
         layer = self._layer_to_save()
         if layer is None:
             self.message.warn(NO_LABELS)
+            return
+        if STORED in layer.metadata:
+            self.message.tell(f"{layer.name} is saved: {layer.metadata[STORED]}")
             return
         source = self._request.layer.source.path if self._request else None
         path = ask_for_path(layer, Path(source).parent if source else Path(), self)
@@ -318,9 +365,9 @@ class SegmentWidget(QWidget):
 
     def _layer_to_save(self) -> Labels | None:
         active = self._viewer.layers.selection.active
-        if isinstance(active, Labels) or self._result is None:
-            return active if isinstance(active, Labels) else None
-        return self._result.layer
+        if isinstance(active, Labels):
+            return active
+        return self._result.layer if self._result is not None else self._stored
 
     def save(self, layer: Labels, path: Path) -> None:
         """Write a layer's labels to a path, in a thread."""
@@ -350,29 +397,3 @@ class SegmentWidget(QWidget):
         self.stop_button.setEnabled(running)
         self.save_button.setEnabled(not running)
         self.view.enabled = not running
-
-
-def _prepare() -> Generator[None, None, tuple[list[str], dict[str, str]]]:
-    """Load what is slow to load; return the devices that there are, and what was used last time."""
-    from napari_unet import segmentation  # noqa: F401 (all that a run needs)
-    from napari_unet.engines import available_devices, choose_device, prefers_bfloat16
-
-    prefers_bfloat16(choose_device("auto"))
-    # napari loads it with the first labels layer, which takes half a second in the window.
-    with suppress(ImportError):
-        import_module("pandas")
-    yield
-    return available_devices(), preferences.recall()
-
-
-def _segment_steps(request: Request) -> Generator[Shown, bool | None, Segmentation]:
-    """Run in a thread what was asked for."""
-    from napari_unet.preprocessing import ChannelStack
-    from napari_unet.segmentation import Area, load_engine, segment_live
-
-    engine, card = load_engine(request.config)
-    several = len(request.images) > 1
-    image = ChannelStack(request.images) if several else request.images[0]
-    axes = "C" * several + request.axes
-    area = Area(request.planes, request.region)
-    return (yield from segment_live(image, engine, card, request.config, axes, area))
