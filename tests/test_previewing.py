@@ -7,7 +7,7 @@ import pytest
 
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, TrainConfig, UNetConfig
-from napari_unet.library import Card
+from napari_unet.library import Card, NewNetwork
 from napari_unet.model import UNet
 from napari_unet.previewing import draw_samples
 from napari_unet.weightmap import training_target
@@ -80,3 +80,18 @@ def test_the_start_model_says_what_training_sees(pair, tmp_path) -> None:
     assert default.image[:, 0][inside].mean() > default.image[:, 0][~inside].mean()
     inside = other.target == 1
     assert other.image[:, 0][inside].mean() < other.image[:, 0][~inside].mean()
+
+
+def test_a_new_network_says_what_is_shown(pair) -> None:
+    image, labels = pair
+    kinds = Target(("background", "cell", "nucleus"), ("distance",))
+    new = NewNetwork("unet++", kinds)
+    classes = {1: 2, 2: 2, 3: 1}
+    samples = draw_samples(image, labels, CONFIG, start=new, classes=classes)
+    assert set(np.unique(samples.target)) == {0, 1, 2}
+    areas = np.array([0, 2, 2, 1])[labels]
+    new = NewNetwork("unet", Target(kinds.classes, (), False))
+    samples = draw_samples(image, areas, CONFIG, start=new)
+    assert set(np.unique(samples.target)) == {0, 1, 2}
+    with pytest.raises(ValueError, match="state the class of each object"):
+        draw_samples(image, labels, CONFIG, start=NewNetwork("unet", kinds))

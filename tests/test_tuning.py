@@ -11,8 +11,8 @@ import torch
 
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
-from napari_unet.library import RUN_KEY, read_metadata
-from napari_unet.metrics import Matching, match
+from napari_unet.library import RUN_KEY, NewNetwork, read_metadata, starts
+from napari_unet.metrics import Matching, class_ious, match, mean_iou
 from napari_unet.model import UNet
 from napari_unet.patches import Example, Origin, limited, prepare
 from napari_unet.prediction import run_to_end
@@ -93,6 +93,42 @@ def test_a_new_network_has_no_before(tmp_path: Path):
     assert tuned.comparison.before is None
     assert {o.kind for o in tuned.comparison.overlays} == {"after"}
     assert "too few to tell how good it is" in tuned.comparison.sentence()
+
+
+def test_a_new_network_for_areas_is_judged_by_the_mean_iou_of_its_classes(tmp_path, monkeypatch):
+    small = replace(starts._RECIPE, network=NETWORK)
+    monkeypatch.setattr(starts, "_RECIPE", small)
+    areas = tuple(replace(p, labels=np.where(p.labels > 0, 1 + p.labels % 2, 0)) for p in pairs())
+    new = NewNetwork("fcn", Target(("background", "cell", "nucleus"), (), False))
+    asked = replace(task(tmp_path, None, pairs=areas), start=new)
+    _, tuned = follow(fine_tune(asked))
+    card = Checkpoint.load(tuned.path).card
+    assert (card.architecture, card.target) == ("fcn", new.target)
+    (scores,) = tuned.comparison.areas
+    assert tuned.comparison.sentence() == f"On what is held out: {scores.in_words()}."
+    assert set(scores.classes) == {"cell", "nucleus"}
+    found = run_to_end(estimate(replace(asked, output=tmp_path / "other.safetensors")))
+    assert found.objects is None
+    assert "a part of what is annotated is held out" in found.sentence()
+
+
+def test_area_scores_are_pooled_and_told_before_and_after(region):
+    (example,) = region
+    names = ("background", "cell", "nucleus")
+    truth = np.where(example.labels > 0, 1 + example.labels % 2, 0)
+    half = np.where(np.arange(truth.shape[0])[:, None] < truth.shape[0] // 2, truth, 0)
+    examples = [replace(example, labels=truth)] * 2
+    before, after = (
+        [replace(judged([True]), labels=labels.astype(np.int32))] * 2 for labels in (half, truth)
+    )
+    told = compare(examples, before, after, target=Target(names, (), False)).sentence()
+    expected = mean_iou(class_ious(half, truth))
+    assert told.startswith(f"Before: mean IoU {expected:.2f} (cell ")
+    assert "After: mean IoU 1.00 (cell 1.00, nucleus 1.00)." in told
+    same = compare(examples, after, after, False, Target(names, (), False)).sentence()
+    assert same.startswith(
+        "Nothing better than the start model was found on what is held out (mean"
+    )
 
 
 def test_the_first_preview_comes_at_once_and_lies_on_its_image(tmp_path: Path, start: str):

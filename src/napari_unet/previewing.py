@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import RECIPES, NetworkConfig, Preprocessing, TrainConfig
-from napari_unet.library import Card, find_model, read_card
+from napari_unet.config import NetworkConfig, TrainConfig
+from napari_unet.library import Start, card_of
 from napari_unet.patches import Example, sample_windows
 from napari_unet.preprocessing import Array
 from napari_unet.training.preparing import prepare_pair
@@ -27,7 +28,8 @@ class Samples:
     image : float32 array, shape (N, C, S, S)
         Normalised, deformed, and of other gray values.
     target : uint8 array, shape (N, S, S)
-        1 objects, 0 background and the ridges between objects.
+        Class of each pixel: 0 background and the ridges between objects, 1 objects; of a network
+        that tells several classes apart, 1.. these.
     weights : float32 array, shape (N, S, S)
         How much each pixel counts; 0 where nothing is annotated.
     """
@@ -42,9 +44,10 @@ def draw_samples(
     labels: NDArray[np.int32],
     config: TrainConfig,
     *,
-    start: str | None = None,
+    start: Start = None,
     axes: str | None = None,
     channel: tuple[int, ...] | None = None,
+    classes: Mapping[int, int] | None = None,
     zoom: float = 1.0,
     count: int = 8,
     seed: int = 0,
@@ -56,13 +59,16 @@ def draw_samples(
     image : array-like
         One plane, and its channels or colours if it has any.
     labels : integer array, shape (Y, X)
-        Its annotation: -1 not annotated, 0 background, 1.. objects.
+        Its annotation: -1 not annotated, 0 background, 1.. objects, or classes where these are
+        what the network predicts.
     config : TrainConfig
         What training will be called with.
-    start : str or None
-        Name or path of the model that it will start from; None: a new network.
+    start : str, NewNetwork or None
+        What it will start from, as in :class:`napari_unet.training.Task`.
     axes, channel
         As in :func:`napari_unet.preprocessing.as_planes`.
+    classes : mapping of int to int, or None
+        Class of each object, counted from 1, for networks that tell several kinds apart.
     zoom : float
         Pixels that training sees for one of the image.
     count, seed : int
@@ -73,7 +79,7 @@ def draw_samples(
     ValueError
         If image and labels do not fit, or nothing is annotated.
     """
-    pair = Pair(image, labels, axes, channel)
+    pair = Pair(image, labels, axes, channel, classes=classes)
     begin = _start(start, channel)
     # The size is not settled by one plane, but told.
     rule = replace(settle_polarity(begin.card.preprocessing, [pair]), zoom=zoom)
@@ -86,13 +92,9 @@ def draw_samples(
     return _drawn(examples, begin.card.network, config, count, seed)
 
 
-def _start(model: str | None, channel: tuple[int, ...] | None) -> Checkpoint:
+def _start(start: Start, channel: tuple[int, ...] | None) -> Checkpoint:
     """Return what a training starts from, but for its weights."""
-    if model is None:
-        recipe = RECIPES["few-shot"]
-        card = Card(recipe.network, recipe.target, Preprocessing())
-    else:
-        card = read_card(find_model(model))
+    card = card_of(start)
     if channel is not None:
         network = replace(card.network, in_channels=len(channel))
         rule = replace(card.preprocessing, channels=len(channel))

@@ -24,6 +24,7 @@ from napari_unet import annotations
 from napari_unet._qt.annotate import counting, drawing, keeping, start, tools
 from napari_unet._qt.annotate.opening import open_project
 from napari_unet._qt.annotate.start import Answer
+from napari_unet._qt.object_classes import kinds_in
 from napari_unet.annotations import BACKGROUND, Autosave, Mode, Project, project, read_annotation
 
 PLUGIN = "napari-unet-segmentation"
@@ -360,6 +361,67 @@ def test_a_stack(annotate, qtbot, folder) -> None:
     assert len(viewer.layers) == 3
 
 
+def test_objects_have_classes_which_corrections_keep(annotate, qtbot, folder) -> None:
+    viewer, dock, labels = annotate(show=True)
+    painted(labels)
+    box, table = dock.tools.class_box, folder / "cells.csv"
+    box.setEditText("apple")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    assert kinds_in(labels) == {1: "apple"}, "the object that the brush is at"
+    box.setEditText("pear")
+    key(viewer, "A", labels, (50, 20))
+    assert dock.message.text() == "Object 2 is of the class pear."
+    saved(qtbot, dock)
+    assert table.read_text("utf-8").split() == ["label,class", "1,apple", "2,pear"]
+    labels.features = {"index": [1, 2], "area": [384.0, 229.0]}  # as Measure does
+    assert kinds_in(labels) == {1: "apple", 2: "pear"}
+    assert labels.features["area"].tolist() == [384, 229]
+    key(viewer, "C")
+    drag(viewer, labels, (47, 5), (47, 35))
+    assert kinds_in(labels) == {1: "apple", 2: "pear", 3: "pear"}
+    for at in ((12, 12), (50, 20)):
+        key(viewer, "G", labels, at)
+    (left,) = set(np.unique(labels.data)) - {0, 1}
+    kept = kinds_in(labels)
+    assert kept == {1: "apple", left: "pear"}
+    key(viewer, "N")
+    assert kinds_in(labels) == {**kept, labels.selected_label: "pear"}
+    press(tool_button(dock, tools.SET_CLASS))
+    box.setEditText("")
+    drag(viewer, labels, (12, 12))
+    assert "of no class any more" in dock.message.text()
+    drag(viewer, labels, (5, 5))
+    assert "no object" in dock.message.text()
+    press(tool_button(dock, tools.SET_CLASS))
+    last = kinds_in(labels)
+    assert 1 not in last
+    saved(qtbot, dock)
+    viewer.layers.remove(labels)
+    settle()
+    again = begin(qtbot, dock, viewer)
+    assert again is not labels
+    assert kinds_in(again) == last
+    assert {box.itemText(i) for i in range(box.count())} == {"apple", "pear"}
+
+
+def test_the_classes_of_a_result_come_with_it(open_dock, qtbot, monkeypatch) -> None:
+    viewer, dock = open_dock(np.zeros(SHAPE, np.uint8))
+    found = np.zeros(SHAPE, np.uint16)
+    found[5:10, 5:10], found[30:40, 30:40] = 1, 2
+    result = viewer.add_labels(found, name="cells [fruit]")
+    result.features = {"index": [1, 2], "class": ["apple", "pear"], "score": [0.9, 0.8]}
+    labels = begin(qtbot, dock, viewer, dock.chooser.correct_button)
+    assert kinds_in(labels) == {1: "apple", 2: "pear"}
+    labels.fill((7, 7), 0)
+    dock._current.set_kinds({1: "", 2: "plum"})
+    answers = iter((Answer.ADD, Answer.REPLACE))
+    monkeypatch.setattr(start, "ask_about_drawn", lambda *_: next(answers))
+    begin(qtbot, dock, viewer, dock.chooser.correct_button)
+    assert kinds_in(labels) == {2: "plum", 3: "apple", 4: "pear"}
+    begin(qtbot, dock, viewer, dock.chooser.correct_button)
+    assert kinds_in(labels) == {1: "apple", 2: "pear"}
+
+
 def test_the_keys_are_free() -> None:
     from napari.components import ViewerModel
     from napari.utils.shortcuts import default_shortcuts
@@ -369,7 +431,7 @@ def test_the_keys_are_free() -> None:
     taken |= {
         str(k) for n, keys in default_shortcuts.items() if any(m in n for m in names) for k in keys
     }
-    keys = [tool.key for tool in tools.TOOLS]
+    keys = [tool.key for tool in (*tools.TOOLS, tools.SET_CLASS)]
     assert len(set(keys)) == len(keys)
     assert not taken.intersection(keys)
 
@@ -517,7 +579,7 @@ def test_the_images_of_a_project(open_dock, qtbot, tmp_path, images, monkeypatch
         made.add(path)
     found = np.zeros(SHAPE, np.int32)
     found[5:9, 5:9] = 1
-    monkeypatch.setattr(start, "_predict", lambda *_: (yield "") or found)
+    monkeypatch.setattr(start, "_predict", lambda *_: (yield "") or (found, {}))
     viewer, dock = open_dock()
     dock = open_project(viewer, made.folder)
     labels = shown(qtbot, dock, viewer, "field 1")

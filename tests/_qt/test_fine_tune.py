@@ -41,7 +41,7 @@ from napari_unet.config import (
     TrainProgress,
     UNetConfig,
 )
-from napari_unet.library import Card, read_card, user_folder
+from napari_unet.library import Card, NewNetwork, read_card, user_folder
 from napari_unet.model import UNet
 from napari_unet.training import (
     Comparison,
@@ -519,7 +519,7 @@ def test_a_stop_is_heard_between_the_images_of_a_project(tmp_path) -> None:
         entry = project.add_array("cells", np.full(SIZE, number, np.float32))
         write_annotation(project.annotation_path(entry), Annotation(np.ones(SIZE, np.int32)))
     entry.image.write_bytes(b"")  # it would fail if it were read
-    steps = from_project(ViewerModel(), project, 1)()
+    steps = from_project(ViewerModel(), project, NewNetwork().card())()
     next(steps)
     with pytest.raises(StopIteration) as end:
         steps.send(True)

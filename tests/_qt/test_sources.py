@@ -15,8 +15,10 @@ from napari_unet._qt.annotate.opening import open_project
 from napari_unet._qt.fine_tune.pairs import LayerPair
 from napari_unet._qt.fine_tune.sources import from_layers, from_project
 from napari_unet.annotations import Autosave, Project, storage
+from napari_unet.library import NewNetwork
 
 SHAPE = (40, 50)
+CARD = NewNetwork().card(1)
 
 
 def learn(steps):
@@ -37,7 +39,7 @@ def test_planes_nobody_painted_in_are_not_learnt_as_empty(marks: bool) -> None:
     if marks:
         data[2] = -1
     labels = viewer.add_labels(data, name="brush")
-    ((pair,), _) = learn(from_layers(viewer, [LayerPair(image, labels)], 1)())
+    ((pair,), _) = learn(from_layers(viewer, [LayerPair(image, labels)], CARD)())
     counted = (np.asarray(pair.labels) >= 0).any(axis=(1, 2))
     assert counted.tolist() == [marks, True, False]
 
@@ -55,7 +57,7 @@ def test_a_project_teaches_what_was_drawn_a_moment_ago(
     labels = viewer.layers["cells annotation"]
     for row in (10, 30):
         labels.paint((row, 20), row)
-        ((pair,), _) = learn(from_project(viewer, project, 1)())
+        ((pair,), _) = learn(from_project(viewer, project, CARD)())
         np.testing.assert_array_equal(pair.labels, labels.data)
 
     def refuse(*_: object) -> None:
@@ -65,5 +67,5 @@ def test_a_project_teaches_what_was_drawn_a_moment_ago(
         patch.setattr(storage, "write_annotation", refuse)
         labels.paint((20, 40), 3)
         with pytest.raises(OSError, match="is not saved yet, so it cannot teach: the disk is full"):
-            learn(from_project(viewer, project, 1)())
+            learn(from_project(viewer, project, CARD)())
     assert dock.autosave.flush(10)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil, floor
 from typing import Any, NamedTuple
@@ -120,12 +120,15 @@ class Annotation:
         there are none, all of a 2D image counts, and of a stack all planes with an object.
     pixel_size : float or None
         Micrometres per pixel, written to the file for other programs.
+    classes : mapping of int to str
+        What kind of object each is, by its label, where that is said.
     """
 
     labels: NDArray[np.int32]
     mode: Mode = Mode.REGIONS
     regions: tuple[Region, ...] = ()
     pixel_size: float | None = None
+    classes: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = self.labels.shape

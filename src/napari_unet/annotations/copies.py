@@ -52,10 +52,12 @@ class Copy:
             if not np.array_equal(own.labels[plane], annotation.labels[plane]):
                 own.labels[plane] = annotation.labels[plane]
                 self.planes.add(plane)
-        rest = (annotation.regions, annotation.pixel_size)
+        rest = (annotation.regions, annotation.pixel_size, annotation.classes)
         self._is_whole |= annotation.mode is not own.mode
         self.is_changed |= (
-            bool(self.planes) or self._is_whole or rest != (own.regions, own.pixel_size)
+            bool(self.planes)
+            or self._is_whole
+            or rest != (own.regions, own.pixel_size, own.classes)
         )
         self.annotation = replace(annotation, labels=own.labels)
 

@@ -7,6 +7,7 @@ import shutil
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -25,6 +26,7 @@ from napari_unet.annotations.annotation import (
     exchanged,
 )
 from napari_unet.annotations.copies import PLANES
+from napari_unet.annotations.kinds import read_kinds, write_kinds
 from napari_unet.files import make_folder, write_whole
 from napari_unet.images import TIFF, read_image, read_labels
 from napari_unet.weightmap import as_labels
@@ -42,8 +44,9 @@ crash between the two files, those before it are read."""
 def write_annotation(path: str | Path, annotation: Annotation) -> Path:
     """Write `path`, a label TIFF of int32 in which -1 is not annotated, and its sidecar.
 
-    The sidecar is `path` with the suffix ``.json``. What was drawn where it does not count is kept,
-    too. The folder is made if it is missing.
+    The sidecar is `path` with the suffix ``.json``; the classes of objects, if they have any, are
+    in a table with the suffix ``.csv``. What was drawn where it does not count is kept, too. The
+    folder is made if it is missing.
 
     Raises
     ------
@@ -61,6 +64,7 @@ def write_annotation(path: str | Path, annotation: Annotation) -> Path:
     options = {"extratags": [(_TAG, 7, len(kept), kept, True)]}
     _write_labels(path, target, **options, **_resolution(annotation.pixel_size))
     _write_sidecar(path, annotation, counted(target))
+    write_kinds(path, annotation.classes)
     shutil.rmtree(planes_folder(path), ignore_errors=True)
     return path
 
@@ -94,6 +98,7 @@ def write_planes(path: Path, annotation: Annotation, planes: Iterable[tuple[int,
     except ValueError:
         counts = None
     _write_sidecar(path, annotation, counts or Counts(0, 0, 0))
+    write_kinds(path, annotation.classes)
     return True
 
 
@@ -160,9 +165,9 @@ def _read(path: Path) -> Annotation:
     image = read_image(path, _TAG)
     is_plain = "S" not in image.axes and image.data.dtype.kind != "f"
     target = as_labels(image.data if is_plain else read_labels(path))
-    kept, sidecar = _split_tag(image.tag), _read_sidecar(path)
+    kept, sidecar, kinds = _split_tag(image.tag), _read_sidecar(path), read_kinds(path)
     if kept is None and sidecar is None:
-        return _of_others(target, image.pixel_size)
+        return replace(_of_others(target, image.pixel_size), classes=kinds)
     mode = Mode(kept[0]["mode"] if kept else sidecar["mode"])  # type: ignore[index]
     labels = exchanged(target, mode)
     if mode is Mode.REGIONS:
@@ -171,7 +176,7 @@ def _read(path: Path) -> Annotation:
         _unpack(labels, *kept)
         _read_planes(labels, planes_folder(path), kept[0]["id"])
     regions = tuple(_regions(sidecar or {}, labels.shape))
-    return Annotation(labels, mode, regions, image.pixel_size)
+    return Annotation(labels, mode, regions, image.pixel_size, kinds)
 
 
 def read_counts(path: str | Path) -> Counts | None:

@@ -10,13 +10,14 @@ from zlib import crc32
 from napari_unet.annotations import storage
 from napari_unet.annotations.records import free_name
 from napari_unet.files import write_whole
+from napari_unet.images.classes import table_of
 
 Version = tuple[object, ...]
 NO_FILE: Version = ()
 
 
 def version_of(path: Path) -> Version:
-    """Return what is another one as soon as a file, its sidecar or planes of it are written.
+    """Return what is another one as soon as a file, what is beside it or planes are written.
 
     Quick: of the labels, no pixel is read. Without a file it is empty.
     """
@@ -26,11 +27,12 @@ def version_of(path: Path) -> Version:
         return NO_FILE
     # Network drives correct times later on, so they count only for files of other programs.
     own = storage.written_id(path) or (status.st_mtime_ns, status.st_size)
-    sidecar = b""
-    with suppress(OSError):
-        sidecar = path.with_suffix(".json").read_bytes()
+    beside = []
+    for other in (path.with_suffix(".json"), table_of(path)):
+        with suppress(OSError):
+            beside.append(crc32(other.read_bytes()))
     planes = storage.planes_folder(path).glob("[!.]*")
-    return (own, crc32(sidecar), *sorted((p.name, _time(p)) for p in planes))
+    return (own, *beside, *sorted((p.name, _time(p)) for p in planes))
 
 
 def _time(path: Path) -> int:

@@ -9,6 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.config import Target
+from napari_unet.metrics import class_ious, mean_iou
+from napari_unet.metrics.ratio import Ratio
 from napari_unet.patches import Example
 from napari_unet.training.scoring import Judgement
 
@@ -89,6 +92,40 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class AreaScores:
+    """How well a network tells classes of areas apart, over all that is held out.
+
+    Parameters
+    ----------
+    mean : float
+        Mean IoU of the classes that there are, the background among them.
+    classes : dict of str to float
+        IoU of each of them but the background.
+    """
+
+    mean: float
+    classes: dict[str, float]
+
+    @classmethod
+    def of(
+        cls, examples: Sequence[Example], judgements: Sequence[Judgement], names: Sequence[str]
+    ) -> AreaScores:
+        """Pool the pixels of each region."""
+        total = [Ratio(0, 0)] * len(names)
+        for example, judgement in zip(examples, judgements, strict=True):
+            here = class_ious(judgement.labels, example.labels)
+            for number, ratio in enumerate(here):
+                total[number] += ratio
+        there = zip(names[1:], total[1:], strict=True)
+        return cls(mean_iou(total), {name: ratio.value for name, ratio in there if ratio.whole})
+
+    def in_words(self) -> str:
+        """Say the mean, and what it is the mean of."""
+        single = ", ".join(f"{name} {value:.2f}" for name, value in self.classes.items())
+        return f"mean IoU {self.mean:.2f} ({single})"
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two networks on the same held-out annotations.
 
@@ -108,6 +145,9 @@ class Comparison:
         What each of them finds, in every region.
     is_new : bool
         Whether the training has found a better network than it started from.
+    areas : tuple of AreaScores
+        Of networks that label areas instead of objects: before, if it had learnt anything, and
+        after.
     """
 
     objects: int
@@ -116,6 +156,7 @@ class Comparison:
     gain: tuple[float, float] | None
     overlays: tuple[Overlay, ...] = ()
     is_new: bool = True
+    areas: tuple[AreaScores, ...] = ()
 
     @property
     def can_tell(self) -> bool:
@@ -124,6 +165,8 @@ class Comparison:
 
     def sentence(self) -> str:
         """Say it to whoever wants to know whether to keep the new network."""
+        if self.areas:
+            return self._of_areas()
         named = f"{self.objects} held-out object{'s' * (self.objects != 1)}"
         after = f"AP@0.5 {self.after.ap50:.2f}, IoU {self.after.iou:.2f}"
         if not self.is_new:
@@ -147,12 +190,24 @@ class Comparison:
             " little less on others."
         )
 
+    def _of_areas(self) -> str:
+        *before, after = (scores.in_words() for scores in self.areas)
+        if not self.is_new:
+            return f"Nothing better than the start model was found on what is held out ({after})."
+        if not before:
+            return f"On what is held out: {after}."
+        return (
+            f"Before: {before[0]}. After: {after}. The best step was chosen by what is held out:"
+            " expect a little less on other images."
+        )
+
 
 def compare(
     examples: Sequence[Example],
     before: Sequence[Judgement],
     after: Sequence[Judgement],
     is_new: bool = True,
+    target: Target | None = None,
 ) -> Comparison:
     """Compare two networks by what they find in the same examples.
 
@@ -164,7 +219,11 @@ def compare(
         One an example; `before` is empty where the start had learnt nothing.
     is_new : bool
         Whether `after` is another network at all.
+    target : Target or None
+        What they predict; None: objects.
     """
+    sides = (before, after) if target is not None and not target.instances else ()
+    areas = [AreaScores.of(examples, side, target.classes) for side in sides if side and target]
     overlays = [*_overlays(examples, before, "before"), *_overlays(examples, after, "after")]
     return Comparison(
         sum(j.found.size for j in after),
@@ -173,6 +232,7 @@ def compare(
         gain_interval(before, after) if before else None,
         tuple(overlays),
         is_new,
+        tuple(areas),
     )
 
 

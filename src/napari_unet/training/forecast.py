@@ -30,7 +30,8 @@ class Estimate:
     device : str
         Where: "cpu", "cuda" or "mps".
     images, objects, held_out : int
-        Annotated images, their objects, and those of them that are held out to judge by.
+        Annotated images, their objects, and those of them that are held out to judge by. Where
+        labels are areas there are no objects to be counted: None.
     zoom : float
         Network pixels per image pixel.
     """
@@ -39,19 +40,19 @@ class Estimate:
     step_seconds: float
     device: str
     images: int
-    objects: int
-    held_out: int
+    objects: int | None
+    held_out: int | None
     zoom: float
 
     def sentence(self) -> str:
         """Say it to whoever is about to press the button."""
         there = "this CPU" if self.device == "cpu" else "this GPU"
         images = f"{self.images} image{'s' * (self.images != 1)}"
+        time_taken = f"About {_in_words(self.seconds)} on {there}. {images}"
+        if self.objects is None:
+            return f"{time_taken}; a part of what is annotated is held out to judge by."
         objects = f"{self.objects} object{'s' * (self.objects != 1)}"
-        return (
-            f"About {_in_words(self.seconds)} on {there}. {images}, {objects}; {self.held_out} of"
-            " them are held out to judge by."
-        )
+        return f"{time_taken}, {objects}; {self.held_out} of them are held out to judge by."
 
 
 def estimate(task: Task) -> Generator[None, bool | None, Estimate | None]:
@@ -92,14 +93,14 @@ def estimate(task: Task) -> Generator[None, bool | None, Estimate | None]:
     steps_taken = config.iterations
     times = ceil(steps_taken / config.validate_every)
     total = steps_taken * (step + looked * step / PREVIEW_EVERY) + (times + 1) * validation
-    held = sum(e.objects for e in lesson.held_out)
+    held, taught = (sum(e.objects for e in part) for part in (lesson.held_out, lesson.training))
     return Estimate(
         total if config.minutes is None else 60 * config.minutes,
         step,
         session.device.type,
         lesson.images,
-        held + sum(e.objects for e in lesson.training),
-        held,
+        held + taught if target.instances else None,
+        held if target.instances else None,
         lesson.start.card.preprocessing.zoom,
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -94,7 +95,8 @@ def prepare_pair(pair: Pair, number: int, start: Checkpoint, config: TrainConfig
         If image and labels do not fit; the message names the image.
     """
     zoom = start.card.preprocessing.zoom
-    return [_taught(plane, zoom, start, config) for plane in _planes(pair, number, start)]
+    planes = _planes(pair, number, start)
+    return [_taught(plane, zoom, start, config, pair.name) for plane in planes]
 
 
 def prepare_pairs(
@@ -152,9 +154,11 @@ def prepare_pairs(
         zoom = yield from _best_size(start, [p for group in planes for p in group], config, device)
         rule = replace(start.card.preprocessing, zoom=zoom)
         start = start.seeing(rule)
-    zoom, groups = start.card.preprocessing.zoom, []
+    zoom = start.card.preprocessing.zoom
+    groups: list[list[Example]] = []
     while planes:  # no plane is kept at two sizes for longer than need be
-        groups.append([_taught(plane, zoom, start, config) for plane in planes.pop(0)])
+        pair = pairs[len(groups)]
+        groups.append([_taught(plane, zoom, start, config, pair.name) for plane in planes.pop(0)])
         yield (2 + len(groups) / len(pairs)) / 3
     return groups, start if resume else describe_data(start, groups, command)
 
@@ -197,7 +201,7 @@ def _best_size(
 
 
 def _planes(pair: Pair, number: int, start: Checkpoint) -> list[Plane]:
-    try:
+    with _naming(pair.name):
         return annotated_planes(
             pair.image,
             pair.labels,
@@ -208,15 +212,25 @@ def _planes(pair: Pair, number: int, start: Checkpoint) -> list[Plane]:
             classes=pair.classes,
             number=number,
         )
+
+
+def _taught(
+    plane: Plane, zoom: float, start: Checkpoint, config: TrainConfig, name: str = ""
+) -> Example:
+    with _naming(name):
+        return teach(
+            plane.resized(zoom),
+            start.card.target,
+            w0=config.w0,
+            sigma=config.sigma,
+            balance=config.balance,
+        )
+
+
+@contextmanager
+def _naming(image: str) -> Iterator[None]:
+    """Let what is wrong with an annotated image be said with its name."""
+    try:
+        yield
     except ValueError as error:
-        raise ValueError(f"{pair.name}: {error}" if pair.name else str(error)) from error
-
-
-def _taught(plane: Plane, zoom: float, start: Checkpoint, config: TrainConfig) -> Example:
-    return teach(
-        plane.resized(zoom),
-        start.card.target,
-        w0=config.w0,
-        sigma=config.sigma,
-        balance=config.balance,
-    )
+        raise ValueError(f"{image}: {error}" if image else str(error)) from error

@@ -14,12 +14,13 @@ import numpy as np
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
 from napari_unet.engines import choose_device, used_memory
+from napari_unet.library import NewNetwork, Start
 from napari_unet.model import Network
 from napari_unet.patches import Example, hold_out, limited, richest
 from napari_unet.prediction import run_to_end
 from napari_unet.training.comparison import Comparison, Overlay, compare
 from napari_unet.training.fitting import start_from
-from napari_unet.training.loop import follow
+from napari_unet.training.loop import follow, untrained
 from napari_unet.training.preparing import prepare_pairs
 from napari_unet.training.scoring import Judgement, judge
 from napari_unet.training.session import Session
@@ -52,9 +53,9 @@ class Task:
     ----------
     pairs : tuple of Pair
         The annotated images.
-    start : str or None
-        Name or path of the model to start from; None: a new network. A run that is resumed knows
-        what it started from.
+    start : str, NewNetwork or None
+        Name or path of the model to start from, or what a new network is to be; None: that of the
+        recipe "few-shot". A run that is resumed knows what it started from.
     output : Path
         File of the new model; see :func:`napari_unet.training.train`.
     config : TrainConfig
@@ -66,7 +67,7 @@ class Task:
     """
 
     pairs: tuple[Pair, ...]
-    start: str | None
+    start: Start
     output: Path
     config: TrainConfig
     device: str = "auto"
@@ -170,7 +171,7 @@ def fine_tune(task: Task) -> Steps[Tuned | None]:
     session = Session(
         lesson.training, lesson.held_out, lesson.start, task.config, device, task.output
     )
-    session.start = task.start
+    session.start = task.start if isinstance(task.start, str) else None
     watch = _Watch(session, lesson)
     steps = follow(session, task.resume)
     stop: bool | None = None
@@ -188,7 +189,8 @@ def fine_tune(task: Task) -> Steps[Tuned | None]:
     comparison = None
     if after:
         is_new = session.best.card.provenance["training"]["iteration"] > 0
-        comparison = compare(lesson.held_out, session.before, after, is_new)
+        target = session.card.target
+        comparison = compare(lesson.held_out, session.before, after, is_new, target)
     return Tuned(task.output, bool(stop), comparison)
 
 
@@ -256,7 +258,7 @@ def prepare_task(task: Task) -> Steps[Lesson | None]:
         start = Checkpoint.load(Files(task.output).last)
     else:
         channels = {len(pair.channel) for pair in pairs if pair.channel is not None}
-        start = start_from(task.start, "few-shot", max(channels, default=None), config.seed)
+        start = _begin(task.start, max(channels, default=None), config.seed)
     device = choose_device(task.device)
     steps = prepare_pairs(pairs, start, config, device=device, resume=task.resume)
     while True:
@@ -270,3 +272,10 @@ def prepare_task(task: Task) -> Steps[Lesson | None]:
     random = np.random.default_rng(config.seed)
     training, held_out = hold_out(groups, config.val_fraction, random)
     return Lesson(start, training, limited(held_out, HELD_OUT_PIXELS), len(pairs))
+
+
+def _begin(start: Start, channels: int | None, seed: int) -> Checkpoint:
+    """Return the network that a training starts from, for images of so many channels."""
+    if isinstance(start, str):
+        return start_from(start, channels=channels, seed=seed)
+    return untrained((start or NewNetwork()).card(channels or 1), seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unet._qt import annotation_layers
 from napari_unet._qt.annotation_layers import MODE, PATH
 from napari_unet._qt.layers import pixel_size, position
+from napari_unet._qt.object_classes import CLASS, kinds_in, show_kinds
 from napari_unet.annotations import BACKGROUND, Annotation, Mode, Region
 
 POLL = 2000
@@ -67,6 +68,7 @@ class Drawing(QObject):
         self.regions: tuple[Region, ...] = ()
         self._mode = mode
         self.is_touched = is_touched
+        self.kinds = kinds_in(labels)
         self._data = labels.data
         self._seen: tuple[tuple[int, ...], int] | None = None
         self._shown = self.plane
@@ -84,6 +86,7 @@ class Drawing(QObject):
             self._connect(emitter, self._on_painted)
         self._connect(events.set_data, self._on_shown)
         self._connect(events.name, self._on_renamed)
+        self._connect(events.features, self._on_features)
         for emitter in (events.data, viewer.layers.events.removed):
             self._connect(emitter, self._on_change)
         self._show_mode()
@@ -113,7 +116,7 @@ class Drawing(QObject):
 
     def snapshot(self) -> Annotation:
         """Return what is drawn; its labels are the layer's own array."""
-        return Annotation(self._data, self._mode, self.regions, pixel_size(self.labels))
+        return Annotation(self._data, self._mode, self.regions, pixel_size(self.labels), self.kinds)
 
     @property
     def mode(self) -> Mode:
@@ -135,6 +138,31 @@ class Drawing(QObject):
         self.labels.metadata = {**self.labels.metadata, MODE: str(self._mode)}
         if self._mode is Mode.SCRIBBLES:
             annotation_layers.show_background(self.labels)
+
+    def holds(self, label: int) -> bool:
+        """Say whether an object of that label is painted."""
+        return bool((self._data == label).any())
+
+    def set_kinds(self, changed: Mapping[int, str]) -> None:
+        """Say of which class some objects are; "" is none."""
+        kinds = {label: kind for label, kind in {**self.kinds, **changed}.items() if kind}
+        if kinds != self.kinds:
+            show_kinds(self.labels, kinds)
+
+    def pass_kinds_on(self, heirs: Mapping[int, int]) -> None:
+        """Let objects that were corrected be of the class that others have (0: of none)."""
+        changed = {heir: self.kinds.get(parent, "") for heir, parent in heirs.items()}
+        self.set_kinds(changed)
+
+    def _on_features(self) -> None:
+        """Follow what is said of classes; a table that says nothing of them is completed."""
+        if CLASS not in self.labels.features:
+            show_kinds(self.labels, self.kinds)
+            return
+        kinds = kinds_in(self.labels)
+        if kinds != self.kinds:
+            self.kinds = kinds
+            self._change()
 
     def take_brush(self, label: int) -> None:
         """Let the user paint a label at once."""

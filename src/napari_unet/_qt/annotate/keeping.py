@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unet._qt import annotation_layers
 from napari_unet._qt.annotate.drawing import Drawing
 from napari_unet._qt.annotate.start import Start
+from napari_unet._qt.object_classes import show_kinds
 
 if TYPE_CHECKING:  # load TIFF libraries
     from napari_unet.annotations import Autosave
@@ -91,6 +93,7 @@ class Keeper(QObject):
         )
         if not kept:
             labels = annotation_layers.add_labels(self._viewer, image, annotation.labels, path)
+            show_kinds(labels, annotation.classes)
         drawing = Drawing(self._viewer, image, labels, annotation.mode, start.found or kept, self)
         drawing.regions = annotation.regions
         shapes = annotation_layers.find_layer(self._viewer, Shapes, path)
@@ -164,10 +167,11 @@ class Keeper(QObject):
             self._autosave.close(CLOSING)
 
 
-def start_from(drawing: Drawing, result: Any) -> None:
-    """Put labels into a drawing; over what was drawn before, as one step of undo."""
+def start_from(drawing: Drawing, result: Any, kinds: Mapping[int, str]) -> None:
+    """Put objects into a drawing; over what was drawn before, as one step of undo."""
     if not drawing.is_touched:  # quicker
         drawing.labels.data = result
-        return
-    changed = (drawing.labels.data != result).nonzero()
-    drawing.labels.data_setitem(changed, result[changed])
+    else:
+        changed = (drawing.labels.data != result).nonzero()
+        drawing.labels.data_setitem(changed, result[changed])
+    drawing.set_kinds({**dict.fromkeys(drawing.kinds, ""), **kinds})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import prod
 from pathlib import Path
@@ -94,6 +94,10 @@ class Start:
         Labels to begin from.
     image : Image or None
         Pixels to show with it.
+    kinds : sequence of str
+        The classes that objects of the project have.
+    result_kinds : mapping of int to str
+        Of which class their objects are, if a model has said so.
     """
 
     project: Project
@@ -103,6 +107,8 @@ class Start:
     found: bool
     result: NDArray[np.int32] | None = None
     image: Image | None = None
+    kinds: Sequence[str] = ()
+    result_kinds: Mapping[int, str] = field(default_factory=dict)
 
 
 def begin(
@@ -145,7 +151,8 @@ def begin(
         )
     labels = None if result is None else np.asarray(result).astype(np.int32)
     annotation, found = _read(project, entry, subject.shape, mode, autosave)
-    return Start(project, entry, project.annotation_path(entry), annotation, found, labels)
+    path, kinds = project.annotation_path(entry), _kinds_of(project)
+    return Start(project, entry, path, annotation, found, labels, kinds=kinds)
 
 
 def open_entry(
@@ -180,12 +187,19 @@ def open_entry(
     image = read_image(project.image(entry))
     shape = labels_shape(image.data.shape, image.axes)
     annotation, found = _read(project, entry, shape, mode, autosave)
-    labels = None
+    labels: NDArray[np.int32] | None = None
+    named: Mapping[int, str] = {}
     if model is not None and not found:
         yield f"Predicting {entry.name} with {model}…"
-        labels = yield from _predict(image, model)
-    path = project.annotation_path(entry)
-    return Start(project, entry, path, annotation, found, labels, image)
+        labels, named = yield from _predict(image, model)
+    path, kinds = project.annotation_path(entry), _kinds_of(project)
+    return Start(project, entry, path, annotation, found, labels, image, kinds, named)
+
+
+def _kinds_of(project: Project) -> list[str]:
+    from napari_unet.annotations.kinds import known_kinds
+
+    return known_kinds(project.annotation_path(entry) for entry in project.entries)
 
 
 def _is_all_of(source: Path, subject: Subject) -> bool:
@@ -234,10 +248,13 @@ def _read(
         labels = np.require(found.labels, np.int32, ["C", "W"])
     else:
         labels = found.labels.copy()  # those of a layer that may still be somewhere
-    return Annotation(labels, found.mode, found.regions, found.pixel_size), True
+    return replace(found, labels=labels), True
 
 
-def _predict(image: Image, model: str) -> Generator[str, None, NDArray[np.int32]]:
+def _predict(
+    image: Image, model: str
+) -> Generator[str, None, tuple[NDArray[np.int32], dict[int, str]]]:
+    """Return what a model finds, and of which class it is where the model tells."""
     from napari_unet.config import SegmentConfig
     from napari_unet.segmentation import load_engine, segment_steps
 
@@ -253,8 +270,9 @@ def _predict(image: Image, model: str) -> Generator[str, None, NDArray[np.int32]
         try:
             next(steps)
         except StopIteration as end:
-            labels: NDArray[np.int32] = end.value.labels
-            return labels
+            table = end.value.features()
+            named = zip(table.get("index", ()), table.get("class", ()), strict=False)
+            return end.value.labels, {int(n): str(kind) for n, kind in named if n}
         yield ""  # a place to end
 
 

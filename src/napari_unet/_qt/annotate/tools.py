@@ -1,9 +1,9 @@
-"""Buttons and keys that correct one object: delete, merge, split, fill, smooth."""
+"""Buttons and keys that correct one object: delete, merge, split, fill, smooth, set its class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import napari
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
+from napari_unet._qt.annotate.class_box import ClassBox
 from napari_unet._qt.annotate.drawing import Drawing
 from napari_unet._qt.annotate.pointing import Clicks, Line
 from napari_unet.annotations import BACKGROUND, Mode
@@ -90,11 +91,37 @@ SPECKS = Tool(
     " button and then click on it.",
     ("Click on the object whose specks to remove.",),
 )
+SET_CLASS = Tool(
+    "Set class",
+    "A",
+    "Let objects be of the class that is named beside: press A with the mouse over each, or this"
+    " button and then click on them. Fine-tune can teach a network to tell the classes apart.",
+    ("Click on the objects of the class {}.",),
+)
 TOOLS = (NEXT, BACKGROUND_BRUSH, DELETE, MERGE, SPLIT, HOLES, SMOOTH, SPECKS)
 
 
+@dataclass(frozen=True)
+class Correction:
+    """What a tool does.
+
+    Parameters
+    ----------
+    edit : Edit
+        Of the plane in view.
+    text : str
+        What to say of it.
+    heirs : mapping of int to int
+        Objects whose class is that of another one from now on (0: none).
+    """
+
+    edit: Edit
+    text: str
+    heirs: Mapping[int, int] = field(default_factory=dict)
+
+
 class Tools(QWidget):
-    """Corrects the labels of a drawing; each correction is one step of napari's undo.
+    """Corrects the labels of a drawing; what changes pixels is one step of napari's undo.
 
     Parameters
     ----------
@@ -116,14 +143,19 @@ class Tools(QWidget):
         self._tool: Tool | None = None
         self._first: int | None = None
         self._clicks, self._line = Clicks(viewer, self), Line(viewer, self)
-        self.buttons = {tool: QPushButton(f"{tool.text}  ({tool.key})") for tool in TOOLS}
+        self.class_box = ClassBox()
+        tools = (*TOOLS, SET_CLASS)
+        self.buttons = {tool: QPushButton(f"{tool.text}  ({tool.key})") for tool in tools}
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for number, (tool, button) in enumerate(self.buttons.items()):
             button.setToolTip(tool.tooltip)
             button.setCheckable(bool(tool.prompts))
             button.clicked.connect(self._presser(tool))
-            layout.addWidget(button, *divmod(number, COLUMNS))
+            at = number if tool in TOOLS else number + 1  # beside the box
+            layout.addWidget(button, *divmod(at, COLUMNS))
+        layout.addWidget(self.class_box, *divmod(len(TOOLS), COLUMNS))
+        self.class_box.chosen.connect(self._on_class)
         self._clicks.clicked.connect(self._on_click)
         self._clicks.ended.connect(self._rest)
         self._line.drawn.connect(self._cut)
@@ -137,12 +169,13 @@ class Tools(QWidget):
         """Correct another drawing from now on; None: none."""
         if drawing is not self._drawing:
             self.stop()
-            for tool in TOOLS:
+            for tool in self.buttons:
                 if self._drawing is not None:
                     self._drawing.labels.bind_key(tool.key, None)
                 if drawing is not None:
                     drawing.labels.bind_key(tool.key, self._key(tool), overwrite=True)
             self._drawing = drawing
+        self.class_box.offer(drawing.kinds.values() if drawing is not None else ())
         self.setEnabled(drawing is not None)
         scribbles = drawing is not None and drawing.mode is Mode.SCRIBBLES
         self.buttons[BACKGROUND_BRUSH].setEnabled(scribbles)
@@ -193,14 +226,18 @@ class Tools(QWidget):
         if tool.prompts:
             self._tool = tool
             self.buttons[tool].setChecked(True)
-            self.told.emit(f"{tool.prompts[0]} Escape ends it.")
+            self.told.emit(f"{self._first_prompt(tool)} Escape ends it.")
 
     def _take_next(self, drawing: Drawing) -> None:
         from napari_unet.annotations import next_label
 
-        label = next_label(drawing.labels.data)
+        label, kind = next_label(drawing.labels.data), self.class_box.kind
         drawing.take_brush(label)
-        self.told.emit(f"The brush paints object {label}.")
+        drawing.set_kinds({label: kind})
+        self._tell_brush(label, kind)
+
+    def _tell_brush(self, label: int, kind: str) -> None:
+        self.told.emit(f"The brush paints object {label}{f' ({kind})' if kind else ''}.")
 
     def _take_background(self, drawing: Drawing) -> None:
         if drawing.mode is not Mode.SCRIBBLES:
@@ -210,6 +247,31 @@ class Tools(QWidget):
             )
         drawing.take_brush(BACKGROUND)
         self.told.emit("The brush paints background. N takes it for the next object.")
+
+    def _first_prompt(self, tool: Tool) -> str:
+        kind = self.class_box.kind
+        if tool is SET_CLASS and not kind:
+            return "No class is named: objects that you click on will be of none."
+        return tool.prompts[0].format(kind)
+
+    def _on_class(self, kind: str) -> None:
+        """Let the brush paint an object of that class, if it is not at one of another."""
+        drawing = self._drawing
+        label = int(drawing.labels.selected_label) if drawing is not None else 0
+        if drawing is None or label <= 0:
+            return
+        if label not in drawing.kinds or not drawing.holds(label):
+            drawing.set_kinds({label: kind})
+            self._tell_brush(label, kind)
+
+    def _classify(self, drawing: Drawing, label: int) -> None:
+        kind = self.class_box.kind
+        drawing.set_kinds({label: kind})
+        self.class_box.offer(drawing.kinds.values())
+        is_said = f"is of the class {kind}" if kind else "is of no class any more"
+        self.told.emit(f"Object {label} {is_said}.")
+        if not self._is_waiting:
+            self._rest()
 
     def _on_click(self, position: tuple[float, ...]) -> None:
         self._point(position)
@@ -221,9 +283,11 @@ class Tools(QWidget):
         assert tool is not None
         label = self._label_at(drawing, position)
         if label <= 0:
-            self.problem.emit(f"There is no object at the mouse. {tool.prompts[0]}")
+            self.problem.emit(f"There is no object at the mouse. {self._first_prompt(tool)}")
             if not self._is_waiting:
                 self._rest()
+        elif tool is SET_CLASS:
+            self._classify(drawing, label)
         elif tool is MERGE and self._first is None:
             self._first = label
             how = "" if self._is_waiting else " Point at it and press G."
@@ -250,41 +314,45 @@ class Tools(QWidget):
         if drawing is not None:
             self._apply(drawing, lambda plane: _cut_longest(plane, ends[:, -2:], drawing))
 
-    def _apply(self, drawing: Drawing, correct: Callable[[Any], tuple[Edit, str]]) -> None:
+    def _apply(self, drawing: Drawing, correct: Callable[[Any], Correction]) -> None:
         """Change the plane in view, as one step of undo."""
         labels, plane = drawing.labels, drawing.plane
         try:
-            edit, text = correct(labels.data[plane])
+            done = correct(labels.data[plane])
         except ValueError as error:
             self.problem.emit(str(error))
             return
-        labels.data_setitem(edit.indices(plane), edit.values)
-        if edit.label > 0:
-            labels.selected_label = edit.label
-        self.told.emit(f"{text} Ctrl-Z takes it back.")
+        labels.data_setitem(done.edit.indices(plane), done.edit.values)
+        # An object may go on in other planes.
+        stay = {heir for heir, parent in done.heirs.items() if not parent and drawing.holds(heir)}
+        drawing.pass_kinds_on({h: parent for h, parent in done.heirs.items() if h not in stay})
+        if done.edit.label > 0:
+            labels.selected_label = done.edit.label
+        self.told.emit(f"{done.text} Ctrl-Z takes it back.")
 
 
-def _correct(
-    tool: Tool, plane: NDArray[np.int32], label: int, first: int | None
-) -> tuple[Edit, str]:
+def _correct(tool: Tool, plane: NDArray[np.int32], label: int, first: int | None) -> Correction:
     """Return what a tool changes of an object, and what to say of it."""
     from napari_unet.annotations import edits
 
     if tool is MERGE:
         assert first is not None
-        return edits.merge(plane, first, label), f"Objects {first} and {label} are one: {first}."
+        text = f"Objects {first} and {label} are one: {first}."
+        return Correction(edits.merge(plane, first, label), text, {label: 0})
     if tool is DELETE:
-        return edits.delete(plane, label), f"Object {label} is deleted."
+        return Correction(edits.delete(plane, label), f"Object {label} is deleted.", {label: 0})
     if tool is HOLES:
-        return edits.fill_holes(plane, label), f"The holes of object {label} are filled."
+        return Correction(
+            edits.fill_holes(plane, label), f"The holes of object {label} are filled."
+        )
     if tool is SMOOTH:
-        return edits.smooth(plane, label), f"Object {label} is smoother."
-    return edits.remove_specks(plane, label), f"Object {label} has no specks any more."
+        return Correction(edits.smooth(plane, label), f"Object {label} is smoother.")
+    return Correction(edits.remove_specks(plane, label), f"Object {label} has no specks any more.")
 
 
 def _cut_longest(
     plane: NDArray[np.int32], line: NDArray[np.float64], drawing: Drawing
-) -> tuple[Edit, str]:
+) -> Correction:
     """Cut the object that a line runs through the longest."""
     from napari_unet.annotations import edits
 
@@ -297,4 +365,5 @@ def _cut_longest(
     found, counts = np.unique(met[met > 0], return_counts=True)
     label = int(found[counts.argmax()])
     edit = edits.split(plane, label, line, edits.next_label(drawing.labels.data))
-    return edit, f"Object {label} is cut in two: {label} and {edit.label}."
+    text = f"Object {label} is cut in two: {label} and {edit.label}."
+    return Correction(edit, text, {edit.label: label})

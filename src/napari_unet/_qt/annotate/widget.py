@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from napari_unet._qt.annotate.tools import Tools
 from napari_unet._qt.dock import put_into
 from napari_unet._qt.layers import annotated_shape, pixels
 from napari_unet._qt.message import Message
+from napari_unet._qt.object_classes import kinds_in
 from napari_unet._qt.segment.inputs import NO_IMAGE
 from napari_unet._qt.worker import Job, Steps
 from napari_unet.annotations import Annotation
@@ -161,7 +162,8 @@ class AnnotateWidget(QWidget):
         drawing = self._keeper.of_path(begun.path) or self._keeper.show(image, begun)
         if drawing.image not in self._viewer.layers:  # it was removed, and opened again
             drawing.image = image
-        if begun.result is not None and not self._may_start(drawing, begun.result):
+        kinds = {} if result is None else kinds_in(result)
+        if begun.result is not None and not self._may_start(drawing, begun.result, kinds):
             return
         if begun.project is self.folder.project:
             self.folder.list.fill(begun.project, begun.project.entries)
@@ -184,15 +186,19 @@ class AnnotateWidget(QWidget):
                 " image, add a region first."
             )
 
-    def _may_start(self, drawing: Drawing, result: NDArray[np.int32]) -> bool:
-        """Put labels into a drawing; over what is there already, not without asking."""
+    def _may_start(
+        self, drawing: Drawing, result: NDArray[np.int32], kinds: Mapping[int, str]
+    ) -> bool:
+        """Put objects into a drawing; over what is there already, not without asking."""
         if drawing.is_touched and drawing.labels.data.any():
             answer = start.ask_about_drawn(drawing.labels.name, self)
             if answer is start.Answer.CANCEL:
                 return False
             if answer is start.Answer.ADD:
+                last = int(drawing.labels.data.max(initial=0))
+                kinds = {**drawing.kinds, **{last + n: kind for n, kind in kinds.items()}}
                 result = start.combine(drawing.labels.data, result)
-        start_from(drawing, result)
+        start_from(drawing, result, kinds)
         return True
 
     def _take_brush(self, drawing: Drawing) -> None:
@@ -231,7 +237,7 @@ class AnnotateWidget(QWidget):
         image.metadata = {start.SOURCE: str(begun.entry.image)}
         drawing = self._keeper.show(image, begun)
         if begun.result is not None:
-            start_from(drawing, begun.result)
+            start_from(drawing, begun.result, begun.result_kinds)
         self._select(drawing)
         self._take_brush(drawing)
         if begun.result is not None:
@@ -261,6 +267,7 @@ class AnnotateWidget(QWidget):
             begun = self._keeper.start_of(drawing)
             ours = begun.project is self.folder.project
             self.folder.follow(begun.entry if ours else None)
+            self.tools.class_box.offer(begun.kinds)
         self.tools.follow(drawing)
         self._show_state()
         self._on_changed()

@@ -22,7 +22,8 @@ COLOURS = {LOSS: "#e07b00", IOU: "#2f8fd8", AP: "#1fa36b"}
 TOOLTIP = (
     "Above, how wrong the network is on what it learns from (a mean over neighbouring steps).\n"
     "Below, how good it is on what was held out: IoU, the overlap of what it finds with the\n"
-    "annotation, and AP@0.5, the share of objects found by half at least. 1 is perfect."
+    "annotation (of areas the mean over their classes), and AP@0.5, the share of objects found by\n"
+    "half at least. 1 is perfect."
 )
 
 
@@ -82,6 +83,7 @@ class Curves(QWidget):
         self._lines: dict[str, Any] = {}
         self._area: Any = None
         self._stale = False
+        self._hidden: set[str] = set()
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL)
         self._timer.timeout.connect(self._show)
@@ -92,8 +94,12 @@ class Curves(QWidget):
         layout.addWidget(self.legend)
         self.hide()
 
-    def begin(self, goes_on: bool = False) -> None:
-        """Get ready for a run; of one that goes on, what was drawn stays."""
+    def begin(self, goes_on: bool = False, of_areas: bool = False) -> None:
+        """Get ready for a run; of one that goes on, what was drawn stays.
+
+        Areas are not counted, so that there is no AP of them.
+        """
+        self._hidden = {AP} if of_areas else set()
         if self._area is None:
             self._make_plots()
         if not goes_on:
@@ -107,7 +113,7 @@ class Curves(QWidget):
         """Add what a step has brought; it is drawn a few times a second."""
         self._traces[LOSS].add(step, loss)
         for name, key in ((IOU, "iou"), (AP, "ap50")):
-            if key in validation:
+            if key in validation and name not in self._hidden:
                 self._traces[name].add(step, validation[key])
         self._stale = True
 
@@ -160,7 +166,8 @@ class Curves(QWidget):
         for name, line in self._lines.items():
             trace = self._traces[name]
             line.setData(trace.steps, trace.values)
-        self.legend.setText(" &nbsp; ".join(self._entry(name) for name in COLOURS))
+        shown = [name for name in COLOURS if name not in self._hidden]
+        self.legend.setText(" &nbsp; ".join(self._entry(name) for name in shown))
 
     def _entry(self, name: str) -> str:
         last = self._traces[name].last

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from napari_unet._qt.fine_tune.overlays import Origin
 from napari_unet._qt.fine_tune.sources import Learning
 from napari_unet._qt.progress import in_words
-from napari_unet.config import TrainConfig
-from napari_unet.library import drop_aside, set_aside
+from napari_unet.config import Target, TrainConfig
+from napari_unet.library import Start, drop_aside, set_aside
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Task, Tuned, TuneProgress
@@ -29,23 +29,27 @@ class Lesson:
     ----------
     learn : callable
         Returns the generator that reads what to learn from; called in a thread.
-    start : str or None
-        Name of the model to start from; None: from scratch.
+    start : str, NewNetwork or None
+        Name of the model to start from, or what a new network is to be; None: what the run that
+        goes on started from.
     output : Path
         File of the model to be.
     config : TrainConfig
         How to train.
     device : str
         Where.
+    target : Target
+        What the network predicts.
     resume : bool
         Whether to go on with a run that was stopped.
     """
 
     learn: Learning
-    start: str | None
+    start: Start
     output: Path
     config: TrainConfig
     device: str
+    target: Target
     resume: bool = False
 
     def prepare(

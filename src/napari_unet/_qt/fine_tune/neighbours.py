@@ -10,7 +10,7 @@ import napari
 
 from napari_unet._qt import preferences
 from napari_unet.config import FINE_TUNE, TrainConfig
-from napari_unet.library import list_models
+from napari_unet.library import Start, list_models
 
 if TYPE_CHECKING:
     from napari_unet.annotations import Project
@@ -57,20 +57,20 @@ def choose_for_segmenting(viewer: napari.viewer.Viewer, model: str, device: str)
                 dock.inputs.choose_model(model)
 
 
-def training_plan(viewer: napari.viewer.ViewerModel) -> tuple[TrainConfig, str | None]:
-    """Return the settings, and the model to start from, that the dock Fine-tune shows.
+def training_plan(viewer: napari.viewer.ViewerModel) -> tuple[TrainConfig, Start]:
+    """Return the settings, and what to start from, that the dock Fine-tune shows.
 
     Without that dock they are those that it would begin with.
 
     Raises
     ------
     ValueError
-        If one of the settings is not possible.
+        If one of them is not possible.
     """
     from napari_unet._qt.fine_tune.widget import FineTuneWidget
 
     for dock in docks_of(viewer, FineTuneWidget):
-        return dock.plan.config, str(dock.plan.start.value) or None
+        return dock.plan.config, dock.plan.begin
     return FINE_TUNE, next(iter(list_models()), None)
 
 

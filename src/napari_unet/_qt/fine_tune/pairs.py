@@ -182,7 +182,9 @@ class Pairs(QWidget):
 
     def _show(self) -> None:
         several = len(self._pairs) > 1
-        self._channels_row.setVisible(any("C" in axes_of(pair.image) for pair in self._pairs))
+        self._channels_row.setVisible(
+            any(set("CS") & set(axes_of(pair.image)) for pair in self._pairs)
+        )
         self.table.setVisible(several)
         self.text.setVisible(not several)
         self.text.setText(NO_PAIR)

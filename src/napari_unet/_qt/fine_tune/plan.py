@@ -13,18 +13,24 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
+from napari_unet._qt.fine_tune.network import NetworkForm, in_words
 from napari_unet._qt.form import Field
 from napari_unet._qt.segment.inputs import ADVANCED as SEGMENT
 from napari_unet._qt.shelf import Shelf
 from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
 from napari_unet.library import (
+    LAST,
     SUFFIX,
+    Card,
+    Start,
     StoppedRun,
+    card_of,
     check_name,
     free_name,
     is_taken,
     list_models,
     own_models,
+    read_card,
     read_run,
     stopped_runs,
     user_folder,
@@ -142,9 +148,12 @@ class Plan(QWidget):
             name="start",
             label="Start from",
             tooltip="The model that is taught further; it stays as it is. From scratch: a network"
-            " that knows nothing, which takes much longer.",
+            " that knows nothing, of a kind that you choose, which takes much longer.",
             choices=self._starts,
         )
+        self.network = NetworkForm()
+        self.known = QLabel()  # what a trained model tells apart
+        self.known.setWordWrap(True)
         self.name = QComboBox()
         self.name.setEditable(True)
         self.name.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -180,10 +189,13 @@ class Plan(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(main)
+        layout.addWidget(self.network)
+        layout.addWidget(self.known)
         layout.addWidget(form.fold("Advanced", form.lay_out(self.device, *self.settings.values())))
 
     def _connect(self) -> None:
         self.start.changed.connect(self._on_start)
+        self.network.changed.connect(self.changed)
         self._shelf.changed.connect(self._on_models_changed)
         self.name.editTextChanged.connect(self._on_name)
         self.settings["minutes"].changed.connect(self._show_budget)
@@ -191,8 +203,18 @@ class Plan(QWidget):
             widget.changed.connect(lambda _: self.changed.emit())
 
     def _on_start(self) -> None:
+        self._show_network()
         self.propose()
         self.changed.emit()
+
+    def _show_network(self) -> None:
+        """Offer what can be chosen of a new network, or say what a trained one tells apart."""
+        self.network.setVisible(not self.start.value)
+        told = ""
+        with suppress(ValueError, OSError):  # told when a run is to begin
+            told = in_words(card_of(self.start.value).target) if self.start.value else ""
+        self.known.setText(told)
+        self.known.setVisible(bool(told))
 
     def _on_name(self, name: str) -> None:
         """Fill in what a stopped run was begun with, as it can only go on so."""
@@ -208,6 +230,10 @@ class Plan(QWidget):
                 form.show(widget, getattr(run.config, name))
         with self.start.changed.blocked(), suppress(ValueError):  # a model that is gone
             self.start.value = run.start or ""
+        if run.start is None:
+            with suppress(ValueError, OSError):  # told when it is to go on
+                self.network.show_card(self._last_card)
+        self._show_network()
         self._show_budget()
         self._base, self._filled = run.config, form.read(self.settings)
         self.changed.emit()
@@ -239,6 +265,7 @@ class Plan(QWidget):
             self.start.reset_choices()
             if chosen in self.start.choices:
                 self.start.value = chosen
+        self._show_network()
         self._show_budget()
         name = self.name.currentText()
         self.name.blockSignals(True)
@@ -270,6 +297,31 @@ class Plan(QWidget):
             If the name is not possible.
         """
         return self.folder / f"{check_name(self.name.currentText().strip())}{SUFFIX}"
+
+    @property
+    def begin(self) -> Start:
+        """What the training starts from.
+
+        Raises
+        ------
+        ValueError
+            If a new network cannot be as it is chosen.
+        """
+        return str(self.start.value) or self.network.config()
+
+    def card(self, resume: bool = False) -> Card:
+        """Return what the network says of itself that a run starts, or goes on, with.
+
+        Raises
+        ------
+        ValueError, OSError
+            If there is none.
+        """
+        return self._last_card if resume else card_of(self.begin)
+
+    @property
+    def _last_card(self) -> Card:
+        return read_card(self.output.with_suffix(f"{LAST}{SUFFIX}"))
 
     @property
     def can_resume(self) -> bool:

@@ -15,14 +15,21 @@ from numpy.typing import NDArray
 from napari_unet._qt.annotate.start import SOURCE
 from napari_unet._qt.annotated_plane import annotated_plane
 from napari_unet._qt.fine_tune.neighbours import docks_of
+from napari_unet._qt.fine_tune.network import Meaning
 from napari_unet._qt.fine_tune.overlays import Origin
 from napari_unet._qt.fine_tune.pairs import ALL, AS_MODEL, IN_VIEW, LayerPair
 from napari_unet._qt.layers import axes_of, images_of, pixel_size, pixels, position
+from napari_unet._qt.object_classes import class_numbers, kinds_in, tells_kinds
+from napari_unet.library import Card
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.annotations import Autosave, Project
     from napari_unet.training import Pair, TuneProgress
 
+MOST_CLASSES = 20
+"""Labels with more numbers are objects, and no areas."""
+LOOKED_AT = 2**26
+"""Pixels of labels in which classes are looked for, at most."""
 Learnt = tuple[tuple["Pair", ...], tuple[Origin, ...]]
 """The pairs, and where each is from."""
 Learning = Callable[[], Generator["TuneProgress", "bool | None", Learnt | None]]
@@ -32,7 +39,7 @@ Learning = Callable[[], Generator["TuneProgress", "bool | None", Learnt | None]]
 def from_layers(
     viewer: napari.viewer.ViewerModel,
     chosen: Sequence[LayerPair],
-    channels: int,
+    card: Card,
     which: str = AS_MODEL,
 ) -> Learning:
     """Return what copies the pairs of layers; to be called in a thread, soon.
@@ -43,14 +50,19 @@ def from_layers(
         Where the layers are.
     chosen : sequence of LayerPair
         Which ones.
-    channels : int
-        How many the model takes.
+    card : Card
+        Of the network: how many channels it takes, and what it tells apart.
     which : {AS_MODEL, IN_VIEW, ALL}
         Which ones to learn from, of images that have several; for a gray model, that is the one in
         view.
+
+    Raises
+    ------
+    ValueError
+        If the network tells objects of several classes apart, and these do not have them.
     """
     origins = tuple(Origin.of(pair.image) for pair in chosen)
-    makers = [_pair_of(viewer, pair, channels, which) for pair in chosen]
+    makers = [_pair_of(viewer, pair, card, which) for pair in chosen]
 
     def learn() -> Generator[TuneProgress, bool | None, Learnt | None]:
         pairs = yield from _one_by_one(make() for make in makers)
@@ -74,15 +86,18 @@ def _one_by_one(
 
 
 def _pair_of(
-    viewer: napari.viewer.ViewerModel, pair: LayerPair, channels: int, which: str
+    viewer: napari.viewer.ViewerModel, pair: LayerPair, card: Card, which: str
 ) -> Callable[[], Pair]:
     image, axes = pair.image, axes_of(pair.image)
     data, name, size = pixels(image), image.name, pixel_size(image)
     channel: tuple[int, ...] | None = None
     if "C" in axes and which == ALL:
         channel = tuple(range(data.shape[axes.index("C")]))
-    elif "C" in axes and (which == IN_VIEW or channels == 1):
+    elif "S" in axes and which == ALL:
+        channel = (0, 1, 2)
+    elif "C" in axes and (which == IN_VIEW or card.preprocessing.channels == 1):
         channel = (position(viewer, image)[axes.index("C")],)
+    classes = class_numbers(pair.labels, card.target)
     target = _target_of(viewer, pair.labels)
 
     def make() -> Pair:
@@ -90,7 +105,7 @@ def _pair_of(
 
         # Other arrays, such as those of dask, are not written into.
         copy = np.array(data) if isinstance(data, np.ndarray) else data
-        return Pair(copy, target(), axes, channel, size, name=name)
+        return Pair(copy, target(), axes, channel, size, classes, name)
 
     return make
 
@@ -113,7 +128,7 @@ def _target_of(
     return make
 
 
-def from_project(viewer: napari.viewer.Viewer, project: Project | None, channels: int) -> Learning:
+def from_project(viewer: napari.viewer.Viewer, project: Project | None, card: Card) -> Learning:
     """Return what reads the annotated images of a project; to be called in a thread.
 
     Parameters
@@ -122,12 +137,14 @@ def from_project(viewer: napari.viewer.Viewer, project: Project | None, channels
         Where some of its images may be layers.
     project : Project or None
         None: that of images which are in no other.
-    channels : int
-        How many the model takes.
+    card : Card
+        Of the network: how many channels it takes, and what it tells apart.
     """
     from napari_unet._qt.annotate.widget import AnnotateWidget
 
     opened = [_Opened.of(layer) for layer in images_of(viewer)]
+    kinds = card.target.classes if tells_kinds(card.target) else None
+    channels = card.preprocessing.channels
     savers = [dock.autosave for dock in docks_of(viewer, AnnotateWidget)]
 
     def learn() -> Generator[TuneProgress, bool | None, Learnt | None]:
@@ -143,11 +160,50 @@ def from_project(viewer: napari.viewer.Viewer, project: Project | None, channels
                 f"No image of the project {learnt.name} is annotated yet: label some objects with"
                 " the dock Annotate."
             )
+        if kinds is not None:
+            _check_kinds([labels for _, labels in found])
         origins = _origins(learnt, [path for path, _ in found], opened)
-        pairs = yield from _one_by_one(_in_gray(pair, channels) for pair in load_pairs(found))
+        read = load_pairs(found, classes=kinds)
+        pairs = yield from _one_by_one(_in_gray(pair, channels) for pair in read)
         return None if pairs is None else (pairs, origins)
 
     return learn
+
+
+def _check_kinds(annotations: Sequence[Path]) -> None:
+    """Say it before anything is read if objects have no class."""
+    from napari_unet.annotations.kinds import read_kinds
+
+    for path in annotations:
+        if not read_kinds(path):
+            raise ValueError(
+                f"No object of {path.stem} has a class: open it in the dock Annotate, and give each"
+                " object its own with Set class."
+            )
+
+
+def names_in_layers(layers: Sequence[Labels], meaning: Meaning) -> list[str]:
+    """Return the names of the classes in labels; of areas without names, "class 1" and so on."""
+    kinds = {n: kind for layer in layers for n, kind in kinds_in(layer).items()}
+    if meaning is not Meaning.AREAS:
+        return sorted({kind for layer in layers for kind in kinds_in(layer).values()})
+    arrays = [pixels(layer) for layer in layers]
+    if any(not isinstance(a, np.ndarray) or a.size > LOOKED_AT for a in arrays):
+        return []
+    last = max((int(a.max(initial=0)) for a in arrays), default=0)
+    if last > MOST_CLASSES:  # these are objects
+        return []
+    names = [kinds.get(number, f"class {number}") for number in range(1, last + 1)]
+    return names if len(set(names)) == last else []
+
+
+def names_in_project(project: Project | None, meaning: Meaning) -> list[str]:
+    """Return the names of the classes that objects of a project have."""
+    if project is None or meaning is not Meaning.KINDS:
+        return []
+    from napari_unet.annotations.kinds import known_kinds
+
+    return known_kinds(project.annotation_path(entry) for entry in project.entries)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,12 +32,17 @@ from napari_unet._qt.fine_tune.neighbours import (
 from napari_unet._qt.fine_tune.overlays import Origin, Overlays
 from napari_unet._qt.fine_tune.pairs import NO_PAIR, Pairs
 from napari_unet._qt.fine_tune.plan import Plan
-from napari_unet._qt.fine_tune.sources import from_layers, from_project
+from napari_unet._qt.fine_tune.sources import (
+    from_layers,
+    from_project,
+    names_in_layers,
+    names_in_project,
+)
 from napari_unet._qt.fine_tune.verdict import Verdict, keep_old
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.worker import Job, UserErrors, sentence
-from napari_unet.library import drop_aside, find_model, is_aside, list_models, read_card
+from napari_unet.library import drop_aside, is_aside, list_models
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Tuned, TuneProgress
@@ -185,6 +190,7 @@ class FineTuneWidget(QWidget):
             self._forecast.expect(None)
             self.status.setText(sentence(error))
             return
+        self.status.clear()
         self._forecast.expect(lesson)
 
     def _tell_forecast(self, text: str) -> None:
@@ -204,16 +210,26 @@ class FineTuneWidget(QWidget):
             If something is missing, or not possible.
         """
         plan = self.plan
-        start = str(plan.start.value) or None
-        channels = read_card(find_model(start)).preprocessing.channels if start else 1
+        self._suggest_classes()
+        card = plan.card(resume)
         if self.source.value == PROJECT:
-            learn = from_project(self._viewer, open_project(self._viewer), channels)
+            learn = from_project(self._viewer, open_project(self._viewer), card)
         elif not self.pairs.chosen():
             raise ValueError(NO_PAIR)
         else:
             which = str(self.pairs.channels.value)
-            learn = from_layers(self._viewer, self.pairs.chosen(), channels, which)
-        return Lesson(learn, start, plan.output, plan.config, str(plan.device.value), resume)
+            learn = from_layers(self._viewer, self.pairs.chosen(), card, which)
+        start, device = None if resume else plan.begin, str(plan.device.value)
+        return Lesson(learn, start, plan.output, plan.config, device, card.target, resume)
+
+    def _suggest_classes(self) -> None:
+        """Propose names for the classes that there are in what is learnt from."""
+        means = self.plan.network.means
+        if self.source.value == PROJECT:
+            names = names_in_project(open_project(self._viewer), means)
+        else:
+            names = names_in_layers([pair.labels for pair in self.pairs.chosen()], means)
+        self.plan.network.suggest(names)
 
     def _start(self, resume: bool) -> None:
         self.pairs.reset_choices()  # a layer's shape may be another one now
@@ -239,7 +255,7 @@ class FineTuneWidget(QWidget):
         job.failed.connect(self._on_failed)
         job.ended.connect(self._on_ended)
         self.progress.begin(f"Fine-tune {self._path.stem}")
-        self.curves.begin(goes_on=resume)
+        self.curves.begin(goes_on=resume, of_areas=not lesson.target.instances)
         self.message.tell("")
         self.status.setText("Getting ready…")
         self._show_state()

@@ -19,9 +19,11 @@ from napari_unet._qt import form
 from napari_unet._qt.annotated_plane import Place, annotated_plane, place_on
 from napari_unet._qt.fine_tune.neighbours import training_plan
 from napari_unet._qt.layers import MADE_HERE, annotated_shape, axes_of, images_of, pixels, position
+from napari_unet._qt.object_classes import class_numbers
+from napari_unet._qt.segment.result import PALETTE
 from napari_unet._qt.weight_map.map_layer import COLOURS, Look
 from napari_unet._qt.worker import Job, UserErrors, sentence
-from napari_unet.library import find_model, read_card
+from napari_unet.library import card_of
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.previewing import Samples
@@ -32,8 +34,9 @@ SPACE = 8
 """Pixels between two samples."""
 BESIDE = 24
 """Pixels between the image and the samples."""
-OUTLINES = DirectLabelColormap(color_dict={None: "transparent", 1: "#00e5ff"})
-"""Seen on what is dark and what is bright."""
+_COLOURS: dict[int | None, str] = {None: "transparent", 1: "#00e5ff"}
+OUTLINES = DirectLabelColormap(color_dict=_COLOURS | dict(enumerate(PALETTE, start=2)))
+"""Of classes; seen on what is dark and what is bright."""
 NO_IMAGE = "There is no image that fits the annotation: open the image that was annotated."
 DRAWING = "Drawing samples…"
 
@@ -119,8 +122,8 @@ class AugmentationPreview(QWidget):
 
         Raises
         ------
-        ValueError
-            If no image fits the labels.
+        ValueError, OSError
+            If no image fits the labels, or these do not fit the network that is to be taught.
         """
         shape = tuple(pixels(labels).shape)
         if self.image.value is not None and annotated_shape(self.image.value) != shape:
@@ -140,6 +143,8 @@ class AugmentationPreview(QWidget):
         drawn = annotated_plane(self._viewer, labels)
         plane, axes, channel = _plane(self._viewer, image)
         planned, start = training_plan(self._viewer)
+        card = card_of(start)
+        takes, classes = card.preprocessing.channels, class_numbers(labels, card.target)
         config = replace(planned, w0=look.w0, sigma=look.sigma, balance=look.balance)
         self._seed += 1
         seed = self._seed
@@ -148,7 +153,6 @@ class AugmentationPreview(QWidget):
             from napari_unet.previewing import draw_samples
 
             yield
-            takes = read_card(find_model(start)).preprocessing.channels if start else 1
             return draw_samples(
                 plane,
                 drawn.target(),
@@ -156,6 +160,7 @@ class AugmentationPreview(QWidget):
                 start=start,
                 axes=axes,
                 channel=channel if takes == 1 else None,
+                classes=classes,
                 zoom=look.zoom,
                 count=COUNT,
                 seed=seed,
