@@ -6,14 +6,14 @@ in the order of their names (which are hashes), is held out for choices; its tes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from _mistakes import Mistakes
-from _records import budget_of, told
+from _records import Trained, told, training_of
 from napari_unet.batch import load_pairs
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import NetworkConfig, Preprocessing, SegmentConfig, Target, TrainConfig
@@ -23,7 +23,7 @@ from napari_unet.library import Card
 from napari_unet.metrics import THRESHOLDS, average_precision
 from napari_unet.patches import Example
 from napari_unet.prediction import run_to_end
-from napari_unet.segmentation import segment_steps
+from napari_unet.segmentation import Segmentation, segment_steps
 from napari_unet.training import Files, Pair, median_diameter, prepare_pair, train, untrained
 
 SET = Path("dsb2018_stardist", "train")
@@ -36,33 +36,19 @@ SHOWN_EVERY = 50
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Trained):
     """A line of results: a variant, its training, and its scores on the held-out images.
 
     Parameters
     ----------
-    name : str
-        Of the variant.
-    seed : int
-        Of its training.
-    budget : str
-        Of its training, in words.
-    parameters : int
-        Of the network.
-    iterations, seconds : int
-        After which training had the network that is scored, the best of those it validated.
+    name, seed, budget, parameters, iterations, seconds, machine
+        See :class:`_records.Trained`.
     ap : tuple of float
         Average precision at :data:`napari_unet.metrics.THRESHOLDS`, over all objects together.
     found, missed, merged, split, invented : int
         Objects; see :class:`_mistakes.Mistakes`.
     """
 
-    name: str
-    seed: int
-    budget: str
-    parameters: int
-    iterations: int
-    seconds: int
     ap: tuple[float, ...]
     found: int
     missed: int
@@ -71,14 +57,20 @@ class Result:
     invented: int
 
     @property
-    def key(self) -> tuple[str, int, str]:
-        """What is not done twice."""
-        return self.name, self.seed, self.budget
-
-    @property
     def mean_ap(self) -> float:
         """Mean of AP over IoU 0.5 to 0.9."""
         return float(np.mean(self.ap))
+
+
+def read_pairs(folder: Path, labels: str = "labels") -> list[Pair]:
+    """Read the annotated images of a folder, in the order of their names.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there are none, or a file cannot be read.
+    """
+    return list(load_pairs(pair_by_stem(folder / "images", folder / labels)))
 
 
 def load(data: Path) -> tuple[list[Pair], list[Pair]]:
@@ -94,9 +86,13 @@ def load(data: Path) -> tuple[list[Pair], list[Pair]]:
     FileNotFoundError, ValueError
         If it does not, or a file cannot be read.
     """
-    pairs = pair_by_stem(data / SET / "images", data / SET / "labels")
-    held = pairs[::EVERY]
-    return list(load_pairs([p for p in pairs if p not in held])), list(load_pairs(held))
+    return parted(read_pairs(data / SET))
+
+
+def parted(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Return what is to be trained on, and the tenth that is held out."""
+    kept = [pair for number, pair in enumerate(pairs) if number % EVERY]
+    return kept, list(pairs[::EVERY])
 
 
 def model_path(folder: Path, name: str, seed: int) -> Path:
@@ -104,36 +100,44 @@ def model_path(folder: Path, name: str, seed: int) -> Path:
     return folder / f"{name}-{seed}.safetensors"
 
 
-def run(
+def card_of(network: NetworkConfig, target: Target, rule: Preprocessing) -> Card:
+    """Describe an untrained network, with as many inputs and outputs as it needs."""
+    outputs = len(target.outputs)
+    network = replace(network, in_channels=rule.channels, out_channels=outputs)
+    return Card(network, target, rule)
+
+
+def learn(
     name: str,
-    network: NetworkConfig,
-    target: Target,
+    card: Card,
     config: TrainConfig,
     training: Sequence[Pair],
     held_out: Sequence[Pair],
     folder: Path,
     device: str = "cpu",
-) -> Result:
-    """Train a variant, or go on with its training, and score it on the CPU.
+) -> Checkpoint:
+    """Train a network, or go on with its training.
 
     Parameters
     ----------
     name : str
         Of the variant; its files are called so, and the seed.
-    network : NetworkConfig
-        Its shape; it gets as many outputs as the target has.
-    target : Target
-        What it predicts.
+    card : Card
+        From :func:`card_of`.
     config : TrainConfig
-        How it is trained. Where `validate_every` is more than the steps that are done, the only
-        validation is the one at the end, after the budget: nothing is then chosen by the held-out
-        images, and all of the budget goes into steps.
+        How it is trained. The held-out images are scored every `validate_every` steps, for curves
+        over time; where that is more than are done, only at the end.
     training, held_out : sequence of Pair
-        From :func:`load`.
+        Annotated images.
     folder : Path
         Where the model, its log and what resuming needs are kept.
     device : {"auto", "cpu", "cuda", "mps"}
         Where it is trained.
+
+    Returns
+    -------
+    Checkpoint
+        The network as it is at the end: nothing is chosen by the held-out images.
 
     Raises
     ------
@@ -141,10 +145,10 @@ def run(
         If a training of that name was begun with other settings.
     """
     output = model_path(folder, name, config.seed)
-    network = replace(network, out_channels=target.channels)
-    start = untrained(Card(network, target, Preprocessing()), config.seed)
+    start = untrained(card, config.seed)
     learnt, judged = (_prepared(pairs, start, config) for pairs in (training, held_out))
-    start = start.seeing(replace(start.card.preprocessing, diameter=median_diameter(learnt)))
+    if card.target.instances:
+        start = start.seeing(replace(card.preprocessing, diameter=median_diameter(learnt)))
     # Large images hold more that differs, but not as much more as they are larger.
     chance = np.sqrt([example.weights.size for example in learnt])
     steps = train(
@@ -160,34 +164,58 @@ def run(
     for progress in steps:
         if progress.validation or progress.iteration % SHOWN_EVERY == 0:
             print(f"  {name}, seed {config.seed}: {told(progress)}", flush=True)
-    return score(name, config, Checkpoint.load(output), held_out)
+    return last_model(folder, name, config.seed)
+
+
+def last_model(folder: Path, name: str, seed: int = 0) -> Checkpoint:
+    """Load what :func:`learn` has made."""
+    return Checkpoint.load(Files(model_path(folder, name, seed)).last)
+
+
+def run(
+    name: str,
+    network: NetworkConfig,
+    target: Target,
+    config: TrainConfig,
+    training: Sequence[Pair],
+    held_out: Sequence[Pair],
+    folder: Path,
+    device: str = "cpu",
+    rule: Preprocessing | None = None,
+) -> Result:
+    """Train a variant, or go on with its training, and score it on the CPU.
+
+    Parameters and errors are those of :func:`learn`; `network`, `target` and `rule` make its card.
+    """
+    card = card_of(network, target, rule or Preprocessing())
+    model = learn(name, card, config, training, held_out, folder, device)
+    return score(name, config, model, held_out)
 
 
 def _prepared(pairs: Sequence[Pair], start: Checkpoint, config: TrainConfig) -> list[Example]:
     return [e for n, pair in enumerate(pairs) for e in prepare_pair(pair, n, start, config)]
 
 
+def segmented(
+    model: Checkpoint, images: Sequence[Pair], device: str = "cpu", *, averaged: bool = False
+) -> Iterator[Segmentation]:
+    """Segment images as users do, with nothing typed, and keep the scores."""
+    config = SegmentConfig(averaged=averaged)
+    place = choose_device(device)
+    engine = make_engine(model.build(), model.card.network, model.card.target, place)
+    for pair in images:
+        steps = segment_steps(pair.image, engine, model.card, config, pair.axes, keep_scores=True)
+        yield run_to_end(steps)
+
+
 def score(name: str, config: TrainConfig, model: Checkpoint, held_out: Sequence[Pair]) -> Result:
-    """Segment the held-out images as users do, with nothing typed, and count."""
-    card, segmenting = model.card, SegmentConfig(device="cpu")
-    network = model.build()
-    parameters = sum(p.numel() for p in network.parameters())
-    engine = make_engine(network, card.network, card.target, "cpu")
-    labels = [
-        run_to_end(segment_steps(pair.image, engine, card, segmenting, pair.axes)).labels
-        for pair in held_out
-    ]
+    """Segment the held-out images, and count."""
+    labels = [result.labels for result in segmented(model, held_out)]
     truth = [np.asarray(pair.labels) for pair in held_out]
     evaluation = average_precision(zip(labels, truth, strict=True), THRESHOLDS)
     mistakes = sum(map(Mistakes.of, labels, truth), Mistakes())
-    training = card.provenance["training"]
     return Result(
-        name=name,
-        seed=config.seed,
-        budget=budget_of(config),
-        parameters=parameters,
-        iterations=training["iteration"],
-        seconds=training["seconds"],
+        **training_of(name, config, model),
         ap=tuple(round(m.ap, 4) for m in evaluation.pooled),
         found=mistakes.found,
         missed=mistakes.missed,

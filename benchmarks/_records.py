@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,57 @@ from napari_unet.config import TrainConfig, TrainProgress
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from napari_unet.checkpoint import Checkpoint
+
 Line = TypeVar("Line", bound="DataclassInstance")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a line of results says of the training behind it.
+
+    Parameters
+    ----------
+    name : str
+        Of the variant.
+    seed : int
+        Of its training.
+    budget : str
+        Of its training, in words.
+    parameters : int
+        Of the network.
+    iterations, seconds : int
+        After which training had the network that is scored.
+    machine : str
+        What scored it, in words; what trained it, where nothing was moved.
+    """
+
+    name: str
+    seed: int
+    budget: str
+    parameters: int
+    iterations: int
+    seconds: int
+    machine: str = field(default="", kw_only=True)
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What is not done twice."""
+        return self.name, self.seed, self.budget
+
+
+def training_of(name: str, config: TrainConfig, model: Checkpoint) -> dict[str, Any]:
+    """Return the fields of a :class:`Trained` for a model that was just trained."""
+    told = model.card.provenance["training"]
+    return {
+        "name": name,
+        "seed": config.seed,
+        "budget": budget_of(config),
+        "parameters": sum(p.numel() for p in model.build().parameters()),
+        "iterations": told["iteration"],
+        "seconds": told["seconds"],
+        "machine": machine(),
+    }
 
 
 def read_lines(path: Path, kind: type[Line]) -> list[Line]:

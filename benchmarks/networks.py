@@ -20,27 +20,18 @@ the table of what is known.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from _experiment import NEVER, Result, load, model_path, run
-from _records import add_line, budget_of, machine, mean_and_range, read_lines
+from _records import add_line, budget_of, mean_and_range, read_lines
+from _speed import read_speed, write_speed
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import RECIPES, SegmentConfig, TrainConfig
-from napari_unet.engines import TorchEngine, make_engine
-from napari_unet.library import Card
-from napari_unet.prediction import run_to_end
-from napari_unet.segmentation import segment_steps
-from napari_unet.training import Pair
+from napari_unet.config import RECIPES, TrainConfig
 
 RECIPE = RECIPES["standard"]
 """Target and training of all, and the network but for its width and depth."""
@@ -54,7 +45,7 @@ def main() -> None:
             (_measure_speed if args.speed else _train)(args)
         except (OSError, ValueError) as error:
             raise SystemExit(str(error)) from error
-    _print_table(read_lines(args.output, Result), _read_speed(args.output))
+    _print_table(read_lines(args.output, Result), read_speed(args.output))
 
 
 def _arguments() -> argparse.Namespace:
@@ -110,51 +101,7 @@ def _measure_speed(args: argparse.Namespace) -> None:
     if not models:
         raise ValueError(f"{args.models} holds none of {', '.join(names)}: train them first.")
     _, held_out = load(args.data)
-    engines = {name: (_engine(model), model.card) for name, model in models.items()}
-    speeds = _speeds(engines, held_out, args.repeat)
-    told = {
-        "machine": machine(),
-        "engine": next(engine.description for engine, _ in engines.values()),
-        "images": len(held_out),
-        "megapixels": sum(prod(pair.labels.shape) for pair in held_out) / 1e6,
-        "per_second": speeds,
-    }
-    _speed_path(args.output).write_text(json.dumps(told, indent=1) + "\n", "utf-8")
-
-
-def _engine(model: Checkpoint) -> TorchEngine:
-    return make_engine(model.build(), model.card.network, model.card.target, "cpu")
-
-
-def _speeds(
-    engines: Mapping[str, tuple[TorchEngine, Card]], images: Sequence[Pair], repeats: int
-) -> dict[str, list[float]]:
-    """Return megapixels a second of each network, one value a repeat."""
-    config, pixels = SegmentConfig(device="cpu"), sum(prod(pair.labels.shape) for pair in images)
-    seconds = {name: np.zeros(repeats) for name in engines}
-
-    def segment(pair: Pair, engine: TorchEngine, card: Card) -> float:
-        start = time.perf_counter()
-        run_to_end(segment_steps(pair.image, engine, card, config, pair.axes))
-        return time.perf_counter() - start
-
-    for engine, card in engines.values():
-        segment(images[0], engine, card)  # warm up
-    for repeat in range(repeats):
-        for pair in images:
-            for name, (engine, card) in engines.items():
-                seconds[name][repeat] += segment(pair, engine, card)
-    return {name: (pixels / 1e6 / each).round(4).tolist() for name, each in seconds.items()}
-
-
-def _speed_path(output: Path) -> Path:
-    return output.with_suffix(".speed.json")
-
-
-def _read_speed(output: Path) -> dict[str, Any]:
-    path = _speed_path(output)
-    speed: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return speed
+    write_speed(args.output, models, held_out, args.repeat)
 
 
 def _print_table(results: Sequence[Result], speed: Mapping[str, Any]) -> None:

@@ -4,16 +4,22 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from tifffile import imwrite
 
+from napari_unet.config import TrainConfig, UNetConfig
 from napari_unet.images import write_image, write_labels
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 Run = Callable[..., None]
+TINY = UNetConfig(base_channels=2, depth=2, padding="same", batch_norm=True, dropout=0.0)
+BRIEF = TrainConfig(iterations=1, batch=1, patch=32, validate_every=10)
+"""What stands in for the networks and trainings of the experiments."""
 
 
 @pytest.fixture
@@ -191,3 +197,197 @@ def test_networks_are_trained_once_and_timed(run, tmp_path, capsys):
     row = capsys.readouterr().out.splitlines()[-1].split(" | ")
     assert row[0] == "| base2-depth2"
     assert float(row[-2]) > 0
+
+
+def write_sections(data: Path) -> None:
+    """Write 30 sections, their cells, and what lies between them."""
+    folder = data / "isbi2012" / "train"
+    (folder / "labels_cells").mkdir(parents=True)
+    for number in range(30):
+        cells = disks(4, 40, seed=number)
+        write_pair(folder, f"{number:02}", cells)
+        write_labels(folder / "labels" / f"{number:02}.tif", (cells == 0).astype(np.int32))
+        write_labels(folder / "labels_cells" / f"{number:02}.tif", cells)
+
+
+def test_experiments_are_not_repeated_and_budgets_are_kept_apart(run, load, tmp_path, monkeypatch):
+    write_sections(tmp_path)
+    em = load("em")
+    for name in ("cells", "membranes"):
+        tiny = replace(em.VARIANTS[name], network=TINY, training=BRIEF)
+        monkeypatch.setitem(em.VARIANTS, name, tiny)
+    output = tmp_path / "em.jsonl"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    run("em", *options, "--only", "cells", "membranes")
+    once = output.read_text()
+    run("em", *options, "--only", "cells", "membranes")
+    assert output.read_text() == once
+    run("em", *options, "--only", "cells", "--screen", "--iterations", 2)
+    lines = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [line["name"] for line in lines] == ["cells", "membranes", "cells-screen"]
+    assert [line["budget"] for line in lines] == ["1 steps", "1 steps", "2 steps"]
+    text = "\n".join(em.table(output))
+    assert "by networks that learnt 0 to 19" in text
+    assert "| 0.0611 | 0.0382 | 0.000353 |" in text
+
+
+def test_the_sections_that_are_scored_follow_those_that_are_learnt(load, tmp_path):
+    write_sections(tmp_path)
+    em = load("em")
+    for held, kept, scored in ((em.HELD_OUT, 24, 6), (em.SCREENED, 20, 4)):
+        training, held_out = em.load(tmp_path, em.MEMBRANES, held)
+        assert (len(training), len(held_out)) == (kept, scored)
+        np.testing.assert_array_equal(held_out[0].labels, disks(4, 40, seed=kept) == 0)
+
+
+def test_of_a_fifth_of_the_cells_nothing_else_is_known_but_the_background_near(load):
+    labels = np.zeros((300, 300), np.int32)
+    for number in range(25):
+        y, x = 60 * (number // 5) + 10, 60 * (number % 5) + 10
+        labels[y : y + 20, x : x + 20] = number + 1
+    module = load("cell_experiments")
+    pair = module.Pair(labels, labels)
+    thin = module.thin_out(pair, np.random.default_rng(0)).labels
+    kept = np.unique(thin[thin > 0])
+    assert len(kept) == 5
+    assert (labels[thin > 0] == thin[thin > 0]).all()
+    assert (labels[thin == 0] == 0).all()
+    assert 0 < (thin == 0).sum() < (labels == 0).sum()
+    assert (thin[(labels > 0) & ~np.isin(labels, kept)] == -1).all()
+
+
+def test_cell_experiments(run, load, tmp_path, monkeypatch):
+    for part in ("train", "test"):
+        for number in range(2):
+            write_pair(tmp_path / "usiigaci" / part, f"{number}", disks(6, 96, seed=number))
+    module = load("cell_experiments")
+    monkeypatch.setattr(module, "RECIPE", replace(module.RECIPE, network=TINY, training=BRIEF))
+    output = tmp_path / "cells.jsonl"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    run("cell_experiments", *options, "--only", "usiigaci", "usiigaci-fifth")
+    full, part = (json.loads(line) for line in output.read_text().splitlines())
+    assert (part["cells"], full["cells"] > 8) == (2, True)
+    assert 0 <= full["seg"] <= 1
+    assert "0.9203" in module.table(output)[-2]
+
+
+def test_fruits_touch_and_have_kinds(load):
+    scene = load("_fruit").make_scene(1)
+    assert sorted(scene.classes) == list(range(1, scene.labels.max() + 1))
+    assert set(scene.classes.values()) <= {1, 2, 3}
+    beside = np.minimum(scene.labels[:, 1:], scene.labels[:, :-1]) > 0
+    assert (beside & (scene.labels[:, 1:] != scene.labels[:, :-1])).any()
+    np.testing.assert_array_equal(load("_fruit").make_scene(1).image, scene.image)
+
+
+def test_classes_are_right_only_of_found_objects(load):
+    truth = np.kron(np.array([[1, 0, 2, 0, 3]]), np.ones((4, 4), int))
+    found = np.kron(np.array([[1, 0, 2, 3, 0]]), np.ones((4, 4), int))
+    kinds, ours = np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2])
+    counts = load("classes")._objects(found, truth, ours[found], kinds[truth])
+    assert counts.tolist() == [3, 2, 1, 1]
+
+
+def test_classes(run, load, tmp_path, monkeypatch):
+    module = load("classes")
+    monkeypatch.setattr(module, "SCENES", 1)
+    monkeypatch.setattr(module, "JUDGED", 1)
+    for number in range(3):
+        folder = tmp_path / "wbc" / "dataset2"
+        write_pair(folder, f"{number}", disks(2, seed=number))
+        image = np.random.default_rng(number).integers(0, 255, (64, 64, 3), np.uint8)
+        imwrite(folder / "images" / f"{number}.tif", image, photometric="rgb")
+    for name in module.VARIANTS:
+        recipe = module.VARIANTS[name]
+        monkeypatch.setitem(module.VARIANTS, name, replace(recipe, network=TINY, training=BRIEF))
+    output, picture = tmp_path / "classes.jsonl", tmp_path / "classes.png"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    run("classes", *options)
+    areas, sigmoid, fruit = (json.loads(line) for line in output.read_text().splitlines())
+    assert areas["classes"] == ["background", "cytoplasm", "nucleus"]
+    assert sigmoid["parameters"] < areas["parameters"]
+    assert fruit["objects"] == 12
+    pytest.importorskip("matplotlib")
+    run("classes", *options, "--picture", picture)
+    assert picture.stat().st_size > 10_000
+
+
+def test_nested_networks_have_as_many_parameters_and_lines_for_their_levels(
+    run, load, tmp_path, monkeypatch
+):
+    for number in range(2):
+        write_pair(tmp_path / "dsb2018_stardist" / "train", f"image{number}", disks(4, seed=number))
+    module = load("unet_plus_plus")
+    wide = module.parameters(module.PLAIN)
+    assert module.parameters(module.nested_like(module.PLAIN)) == pytest.approx(wide, rel=0.05)
+    monkeypatch.setattr(module, "PLAIN", replace(TINY, base_channels=4))
+    monkeypatch.setattr(module, "TRAINING", BRIEF)
+    output = tmp_path / "nested.jsonl"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    options += ("--only", "dsb2018-unet", "dsb2018-unet++")
+    run("unet_plus_plus", *options)
+    names = [json.loads(line)["name"] for line in output.read_text().splitlines()]
+    nested = "dsb2018-unet++"
+    assert names == ["dsb2018-unet", f"{nested} level 1", f"{nested} level 2", nested]
+    run("unet_plus_plus", *options, "--speed", "--repeat", 1)
+    rows = [line.split(" | ") for line in module.table(output)[2:6]]
+    assert all(float(row[4]) > 0 for row in rows)
+    pytest.importorskip("matplotlib")
+    run("unet_plus_plus", "--output", output, "--picture", tmp_path / "nested.png")
+    assert (tmp_path / "nested.png").stat().st_size > 10_000
+
+
+def test_windows_lie_around_their_pixels(run, load, tmp_path, monkeypatch):
+    write_sections(tmp_path)
+    module = load("sliding_window")
+    sections = module.Sections.of(module.load(tmp_path, module.OURS.target, slice(24, 26))[1])
+    where = sections.draw_evenly(6, np.random.default_rng(0))
+    assert sections.cells[tuple(where)].sum() == 3
+    windows = sections.windows(where)[:, 0]
+    margin = module.WINDOW // 2
+    inner = sections.images[:, margin:-margin, margin:-margin]
+    assert (windows[:, margin, margin] == inner[tuple(where)]).all()
+    monkeypatch.setattr(module, "OURS", replace(module.OURS, network=TINY))
+    output = tmp_path / "window.jsonl"
+    run(
+        "sliding_window",
+        *("--data", tmp_path, "--output", output, "--iterations", 1, "--pixels", 40),
+    )
+    assert json.loads(output.read_text())["window_cost"] > 0
+    assert len(module.table(output)) == 4
+
+
+def test_paper_ideas(run, load, tmp_path, monkeypatch):
+    for number in range(11):
+        write_pair(
+            tmp_path / "dsb2018_stardist" / "train", f"image{number:02}", disks(4, seed=number)
+        )
+    module = load("paper_ideas")
+    few = replace(module.VARIANTS["5-images"], network=TINY, training=BRIEF)
+    monkeypatch.setitem(module.VARIANTS, "5-images", few)
+    output = tmp_path / "ideas.jsonl"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    run("paper_ideas", *options, "--only", "5-images")
+    assert module.table(output)[2].startswith("| 5 images |")
+    pytest.importorskip("matplotlib")
+    run("paper_ideas", "--output", output, "--picture", tmp_path / "ideas.png")
+    assert (tmp_path / "ideas.png").stat().st_size > 5000
+
+
+def test_the_page_has_a_section_for_each_experiment_with_results(run, tmp_path):
+    line = {"name": "paper", "seed": 0, "budget": "1 steps", "parameters": 5, "iterations": 1}
+    line |= {"seconds": 60, "machine": "a desk", "pixel": [0.1, 0.2], "rand": [0.3, 0.4]}
+    line |= {"warping": [0.5, 0.6], "thresholds": [0.5, 0.5, 0.5]}
+    (tmp_path / "em.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "em.png").touch()
+    page = tmp_path / "experiments.md"
+    run("experiments_page", "--results", tmp_path, "-o", page)
+    text = page.read_text()
+    assert [row for row in text.splitlines() if row.startswith("## ")] == [
+        "## Membranes in electron microscopy"
+    ]
+    assert "| recipe `paper` | 0.1000 | 0.3000 | 0.500000 |" in text
+    assert "Machine: a desk." in text
+    assert "](em.png)" in text
+    assert "em_curves.png" not in text
+    assert "benchmarks/paper_ideas.py" in text

@@ -13,13 +13,20 @@ from numpy.typing import NDArray
 from napari_unet.augmentation import Batch
 from napari_unet.checkpoint import Checkpoint, rehead
 from napari_unet.cli import main
-from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
+from napari_unet.config import (
+    RECIPES,
+    Preprocessing,
+    SegmentConfig,
+    Target,
+    TrainConfig,
+    UNetConfig,
+)
 from napari_unet.engines import TorchEngine
 from napari_unet.images import read_classes, table_of
 from napari_unet.instances import classify
 from napari_unet.library import Card, read_card
 from napari_unet.metrics import class_ious, mean_iou, measure, pool
-from napari_unet.model import UNet
+from napari_unet.model import UNet, layer_table
 from napari_unet.patches import Plane, teach
 from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import Frame
@@ -81,6 +88,15 @@ def test_a_single_sigmoid_has_the_binary_cross_entropy_with_the_same_weights():
     expected = F.binary_cross_entropy_with_logits(logits, classes, weight=weights)
     found = weighted_loss(logits, Batch(logits, classes, weights), SIGMOID)
     torch.testing.assert_close(found, expected)
+
+
+def test_the_padded_network_of_the_tutorials_takes_colours_and_gives_one_channel():
+    recipe = RECIPES["sigmoid"]
+    assert recipe.target.outputs == ("object",)
+    layers = layer_table(replace(recipe.network, in_channels=3), 512)
+    assert layers[-1].shape == (1, 512, 512)
+    # The published network, with two more inputs of 64 kernels of 3x3, and one output less of 64.
+    assert sum(layer.parameters for layer in layers) == 31_030_658 + 2 * 64 * 9 - (64 + 1)
 
 
 def test_scores_of_a_sigmoid_are_those_of_the_object_and_of_what_is_left():
