@@ -183,6 +183,8 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, help="steps; default: the plan's")
     parser.add_argument("--minutes", type=float, help="train so long instead")
     parser.add_argument("--rate", type=float, help="peak learning rate; default: the recipe's")
+    parser.add_argument("--patch", type=int, help="side of a patch; default: the recipe's")
+    parser.add_argument("--batch", type=int, help="patches a step; default: the recipe's")
     parser.add_argument("--without", metavar="SET", help="set to leave out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
@@ -202,6 +204,8 @@ def run(args: argparse.Namespace) -> None:
         iterations=args.iterations or plan.iterations,
         minutes=args.minutes,
         learning_rate=args.rate or config.learning_rate,
+        patch=args.patch or config.patch,
+        batch=args.batch or config.batch,
         seed=args.seed,
     )
     known = Checkpoint.load(args.start) if args.start else None
