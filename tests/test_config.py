@@ -17,6 +17,7 @@ from napari_unet.config import (
     RECIPES,
     FCNConfig,
     NetworkConfig,
+    ONNXConfig,
     Preprocessing,
     SegmentConfig,
     Target,
@@ -39,6 +40,18 @@ networks = st.one_of(
     st.builds(UNetConfig, **shapes, padding=paddings),
     st.builds(UNetPlusPlusConfig, **shapes, deep_supervision=st.booleans()),
     st.builds(FCNConfig, **shapes, padding=paddings),
+)
+foreign = st.builds(
+    ONNXConfig,
+    in_channels=st.integers(1, 5),
+    outputs=st.sampled_from(
+        [("object",), ("background", "a", "b"), ("unused", "cell", "boundary")]
+    ),
+    squash=st.sampled_from(["none", "sigmoid", "softmax"]),
+    step=st.integers(1, 32),
+    reach=st.integers(0, 200),
+    least=st.integers(1, 300),
+    peak=st.integers(1, 999),
 )
 rules = st.builds(
     Preprocessing,
@@ -153,7 +166,7 @@ def test_nearest_valid_sizes_are_the_nearest(config: NetworkConfig, size: int) -
 
 
 @modest
-@given(networks, st.integers(1, 40))
+@given(st.one_of(networks, foreign), st.integers(1, 40))
 def test_input_size_gives_at_least_what_is_to_be_written(config: NetworkConfig, steps: int) -> None:
     write = steps * config.alignment
     output = config.output_size(config.input_size(write))
@@ -196,7 +209,7 @@ def test_wrong_size_names_the_nearest_ones(config: UNetConfig, size: int, messag
 
 
 @modest
-@given(st.one_of(networks, rules, targets, trainings))
+@given(st.one_of(networks, foreign, rules, targets, trainings))
 def test_json_round_trip(record: NetworkConfig | Preprocessing | Target | TrainConfig) -> None:
     if isinstance(record, TrainConfig):  # only written, as a note and to compare
         assert TrainConfig(**json.loads(json.dumps(asdict(record)))) == record
@@ -230,9 +243,23 @@ REFUSED = [
     (UNetConfig, {"dropout": nan}),
     (UNetPlusPlusConfig, {"depth": 0}),
     (FCNConfig, {"padding": "mirror"}),
+    (ONNXConfig, {"in_channels": 0}),
+    (ONNXConfig, {"step": 0}),
+    (ONNXConfig, {"reach": -1}),
+    (ONNXConfig, {"squash": "tanh"}),
+    (ONNXConfig, {"outputs": ("background", "unused")}),
+    (ONNXConfig, {"outputs": ("a", "a")}),
+    (ONNXConfig, {"outputs": ("a", "b", "boundary")}),
+    (ONNXConfig, {"outputs": ("a", "distance", "boundary")}),
     (Target, {"classes": ("background",)}),
     (Target, {"extras": ("border",)}),
     (Preprocessing, {"channels": 0}),
+    (Preprocessing, {"statistic": "median"}),
+    (Preprocessing, {"statistic": "moments"}),
+    (Preprocessing, {"gain": (1.0, 2.0)}),
+    (Preprocessing, {"gain": (0.0,)}),
+    (Preprocessing, {"offset": (nan,)}),
+    (Preprocessing, {"clip": (1.0, 0.0)}),
     (Preprocessing, {"low": 99.9}),
     (Preprocessing, {"high": 101.0}),
     (Preprocessing, {"low": nan}),
