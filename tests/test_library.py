@@ -229,7 +229,7 @@ def test_own_model_hides_a_bundled_one(folders: tuple[Path, Path]) -> None:
     write(bundled / "cells.safetensors")
     mine = write(own / "nuclei.safetensors")
     assert find_model("nuclei") == mine
-    assert list(list_models()) == ["cells", "nuclei"]
+    assert list(list_models()) == ["nuclei", "cells"]
 
 
 def test_name_and_path_are_told_apart(

@@ -47,7 +47,7 @@ def test_list_and_no_word_are_the_same(mine: Path, capsys: Capture) -> None:
     (mine.parent / "mine.last.safetensors").touch()
     assert run() == 0
     listed = capsys.readouterr().out
-    assert [line.split()[0] for line in listed.splitlines()] == ["nuclei", "mine"]
+    assert [line.split()[0] for line in listed.splitlines()] == ["nuclei", "cells", "mine"]
     assert run("list") == 0
     assert capsys.readouterr().out == listed
 
@@ -181,7 +181,7 @@ def test_models_of_a_project(mine: Path, tmp_path: Path, capsys: Capture) -> Non
     for words in ((*where,), ("list", *where)):
         assert run(*words) == 0
         listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-        assert listed == ["nuclei", "taught"]
+        assert listed == ["nuclei", "cells", "taught"]
     assert run("rename", "taught", "better", *where) == 0
     assert run("import", mine, "--name", "mine", *where) == 0
     assert sorted(p.stem for p in project.models.iterdir()) == ["better", "mine"]

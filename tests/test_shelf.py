@@ -66,7 +66,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["cells", "My cells 2", "a_b-c.d", "세포", "é", "e\u0301t", "x" * 60, "nuclei 2", "v1.5"],
+    ["yeast", "My yeast 2", "a_b-c.d", "세포", "é", "e\u0301t", "x" * 60, "nuclei 2", "v1.5"],
 )
 def test_names_that_are_possible(name: str) -> None:
     assert check_name(name) == name
@@ -107,20 +107,20 @@ def test_names_that_are_not_possible_and_what_comes_near(
 
 
 def test_free_name_counts_up_and_heeds_what_a_training_left(tmp_path: Path) -> None:
-    trained(tmp_path, "cells")
-    (tmp_path / "cells-2.resume.safetensors").touch()
-    assert free_name("cells", tmp_path) == "cells-3"
-    assert free_name("my/cells:b.last", tmp_path) == "my-cells-b-last"
-    assert is_taken("cells-2", tmp_path)
-    assert not is_taken("../cells", tmp_path / "x")
+    trained(tmp_path, "yeast")
+    (tmp_path / "yeast-2.resume.safetensors").touch()
+    assert free_name("yeast", tmp_path) == "yeast-3"
+    assert free_name("my/yeast:b.last", tmp_path) == "my-yeast-b-last"
+    assert is_taken("yeast-2", tmp_path)
+    assert not is_taken("../yeast", tmp_path / "x")
     long = "y" * 60
     write(tmp_path / f"{long}.safetensors")
     assert free_name(long, tmp_path) == "y" * 58 + "-2"
 
 
 def test_rename_takes_along_what_the_training_left(tmp_path: Path) -> None:
-    trained(tmp_path, "cells.v1")
-    assert rename("cells.v1", "세포 2", tmp_path) == tmp_path / "세포 2.safetensors"
+    trained(tmp_path, "yeast.v1")
+    assert rename("yeast.v1", "세포 2", tmp_path) == tmp_path / "세포 2.safetensors"
     assert names(tmp_path) == sorted(f"세포 2{ending}" for ending in LEFT)
     assert (tmp_path / "세포 2.log.csv").read_text() == ".log.csv"
     assert read_card(tmp_path / "세포 2.safetensors") == CARD
@@ -128,47 +128,47 @@ def test_rename_takes_along_what_the_training_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", LEFT)
 def test_rename_writes_over_nothing(tmp_path: Path, ending: str) -> None:
-    trained(tmp_path, "cells")
+    trained(tmp_path, "yeast")
     (tmp_path / f"other{ending}").write_text("mine")
     before = names(tmp_path)
     with pytest.raises(ValueError, match="There is a model named 'other' already: choose"):
-        rename("cells", "other", tmp_path)
+        rename("yeast", "other", tmp_path)
     assert names(tmp_path) == before
     assert (tmp_path / f"other{ending}").read_text() == "mine"
-    with pytest.raises(ValueError, match="There is a model named 'cells' already"):
-        rename("cells", "cells", tmp_path)
+    with pytest.raises(ValueError, match="There is a model named 'yeast' already"):
+        rename("yeast", "yeast", tmp_path)
 
 
 def test_rename_that_fails_half_way_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = [path.name for path in trained(tmp_path, "cells")]
+    before = [path.name for path in trained(tmp_path, "yeast")]
     real = Path.rename
 
     def refuse(path: Path, new: Path) -> Path:
-        if path.name.startswith("cells.resume"):
+        if path.name.startswith("yeast.resume"):
             raise PermissionError(errno.EACCES, "Permission denied")
         return real(path, new)
 
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(
-        OSError, match=r"cells\.resume\.safetensors could not be renamed: it is wri"
+        OSError, match=r"yeast\.resume\.safetensors could not be renamed: it is wri"
     ):
-        rename("cells", "other", tmp_path)
+        rename("yeast", "other", tmp_path)
     assert names(tmp_path) == sorted(before)
 
 
 def test_delete_takes_everything_of_that_name_and_nothing_else(tmp_path: Path) -> None:
-    gone = trained(tmp_path, "cells")
-    kept = [*trained(tmp_path, "cells 2"), *trained(tmp_path, "cells.b")]
-    assert delete("cells", tmp_path) == gone
+    gone = trained(tmp_path, "yeast")
+    kept = [*trained(tmp_path, "yeast 2"), *trained(tmp_path, "yeast.b")]
+    assert delete("yeast", tmp_path) == gone
     assert names(tmp_path) == sorted(path.name for path in kept)
 
 
 def test_delete_that_is_refused_is_told_and_can_be_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained(tmp_path, "cells")
+    trained(tmp_path, "yeast")
 
     def refuse(path: Path, **_: bool) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -176,9 +176,9 @@ def test_delete_that_is_refused_is_told_and_can_be_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", refuse)
         with pytest.raises(OSError, match="could not be deleted: it is write-protected or open in"):
-            delete("cells", tmp_path)
-    assert "cells" in list_models(tmp_path)
-    delete("cells", tmp_path)
+            delete("yeast", tmp_path)
+    assert "yeast" in list_models(tmp_path)
+    delete("yeast", tmp_path)
     assert names(tmp_path) == []
 
 
@@ -196,7 +196,7 @@ def test_bundled_and_unknown_models_stay(tmp_path: Path, folder: str) -> None:
     place = tmp_path / "models"
     if folder == "a file":
         place.touch()
-    assert list(list_models(place)) == ["nuclei"]
+    assert list(list_models(place)) == ["nuclei", "cells"]
     assert is_bundled("nuclei", place)
     for act in (delete, lambda name, at: rename(name, "mine", at)):
         with pytest.raises(ValueError, match="nuclei comes with napari-unet and stays as it is"):
@@ -216,33 +216,33 @@ def test_a_model_of_ones_own_under_a_bundled_name_can_be_deleted(tmp_path: Path)
 
 def test_exported_model_is_imported_again(tmp_path: Path) -> None:
     own, usb, other = (tmp_path / name for name in ("own", "usb stick", "other"))
-    source = trained(own, "cells")[0]
+    source = trained(own, "yeast")[0]
     usb.mkdir()
-    assert export("cells", usb, own) == usb / "cells.safetensors"
-    assert export("cells", usb / "b" / "given", own) == usb / "b" / "given.safetensors"
-    assert import_model(usb / "cells.safetensors", folder=other) == "cells"
-    assert import_model(usb / "cells.safetensors", folder=other) == "cells-2"
-    assert import_model(usb / "cells.safetensors", "mine", other) == "mine"
-    assert names(other) == ["cells-2.safetensors", "cells.safetensors", "mine.safetensors"]
+    assert export("yeast", usb, own) == usb / "yeast.safetensors"
+    assert export("yeast", usb / "b" / "given", own) == usb / "b" / "given.safetensors"
+    assert import_model(usb / "yeast.safetensors", folder=other) == "yeast"
+    assert import_model(usb / "yeast.safetensors", folder=other) == "yeast-2"
+    assert import_model(usb / "yeast.safetensors", "mine", other) == "mine"
+    assert names(other) == ["mine.safetensors", "yeast-2.safetensors", "yeast.safetensors"]
     assert (other / "mine.safetensors").read_bytes() == source.read_bytes()
     with pytest.raises(ValueError, match="There is a model named 'mine' already"):
-        import_model(usb / "cells.safetensors", "mine", other)
+        import_model(usb / "yeast.safetensors", "mine", other)
     assert import_model(export("nuclei", tmp_path / "n", own), folder=own) == "n"
 
 
 def test_export_writes_over_a_file_only_if_told(tmp_path: Path) -> None:
     own, path = tmp_path / "own", tmp_path / "mine.safetensors"
-    source = write(own / "cells.safetensors")
+    source = write(own / "yeast.safetensors")
     path.write_text("mine")
     with pytest.raises(FileExistsError, match=r"mine\.safetensors exists already\."):
-        export("cells", path, own)
+        export("yeast", path, own)
     assert path.read_text() == "mine"
-    export("cells", path, own, overwrite=True)
+    export("yeast", path, own, overwrite=True)
     assert read_card(path) == CARD
     with pytest.raises(ValueError, match="is the model itself"):
-        export("cells", source, own, overwrite=True)
+        export("yeast", source, own, overwrite=True)
     with pytest.raises(ValueError, match=r"mine\.pt cannot be a model's name"):
-        export("cells", tmp_path / "mine.pt", own)
+        export("yeast", tmp_path / "mine.pt", own)
 
 
 def test_import_of_what_is_no_complete_model_leaves_nothing(tmp_path: Path) -> None:
@@ -294,26 +294,26 @@ def test_folder_that_cannot_be_written_to_is_told(
 
 
 def test_model_that_is_trained_stays_until_the_training_ends(tmp_path: Path) -> None:
-    path = trained(tmp_path, "cells")[0]
+    path = trained(tmp_path, "yeast")[0]
     hold = Hold(path)
     assert is_held(path)
     for act in (delete, lambda name, at: rename(name, "other", at), lambda *_: Hold(path)):
-        with pytest.raises(OSError, match="cells is being trained just now: stop that first"):
-            act("cells", tmp_path)
-    assert export("cells", tmp_path / "copy.safetensors", tmp_path).is_file()
-    assert "cells" in list_models(tmp_path)
+        with pytest.raises(OSError, match="yeast is being trained just now: stop that first"):
+            act("yeast", tmp_path)
+    assert export("yeast", tmp_path / "copy.safetensors", tmp_path).is_file()
+    assert "yeast" in list_models(tmp_path)
     hold.release()
     hold.release()
     assert not is_held(path)
-    assert ".cells.lock" not in names(tmp_path)
+    assert ".yeast.lock" not in names(tmp_path)
     with Hold(tmp_path / "new" / "other.safetensors") as other:
         assert not is_held(path)
     other.release()
-    delete("cells", tmp_path)
+    delete("yeast", tmp_path)
 
 
 def test_model_that_another_program_trains_is_free_once_that_is_killed(tmp_path: Path) -> None:
-    path = trained(tmp_path, "cells")[0]
+    path = trained(tmp_path, "yeast")[0]
     code = (
         "import sys, time; from pathlib import Path; from napari_unet.library import Hold;"
         f" hold = Hold(Path({str(path)!r})); print('held', flush=True); time.sleep(60)"
@@ -324,12 +324,12 @@ def test_model_that_another_program_trains_is_free_once_that_is_killed(tmp_path:
         assert process.stdout.readline() == "held\n"
         assert is_held(path)
         with pytest.raises(OSError, match="is being trained just now"):
-            delete("cells", tmp_path)
+            delete("yeast", tmp_path)
     finally:
         process.kill()
         process.communicate()
     assert not is_held(path)
-    delete("cells", tmp_path)
+    delete("yeast", tmp_path)
     assert names(tmp_path) == []
 
 
@@ -341,8 +341,8 @@ def test_disk_without_locks_holds_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with Hold(tmp_path / "cells.safetensors"):
-        assert not is_held(tmp_path / "cells.safetensors")
+    with Hold(tmp_path / "yeast.safetensors"):
+        assert not is_held(tmp_path / "yeast.safetensors")
 
 
 def test_summary_of_a_card_in_words() -> None:

@@ -97,13 +97,13 @@ def select(dock, name: str) -> None:
 
 
 def test_models_are_listed_with_what_their_files_say(open_dock, home: Path) -> None:
-    write(home / "cells.safetensors")
-    (home / "cells.last.safetensors").touch()
+    write(home / "yeast.safetensors")
+    (home / "yeast.last.safetensors").touch()
     (home / "broken.safetensors").write_bytes(b"no model")
     dock = open_dock()
-    assert listed(dock) == ["nuclei", "broken", "cells"]
-    assert [dock.table.item(2, column).text() for column in range(4)] == [
-        *("cells", "31 px", "0.63", "2026-01-02"),
+    assert listed(dock) == ["nuclei", "cells", "broken", "yeast"]
+    assert [dock.table.item(3, column).text() for column in range(4)] == [
+        *("yeast", "31 px", "0.63", "2026-01-02"),
     ]
     assert dock.table.selected.name == "nuclei"
     assert dock.table.item(0, 0).font().italic()
@@ -114,8 +114,8 @@ def test_models_are_listed_with_what_their_files_say(open_dock, home: Path) -> N
     assert not dock.delete_button.isEnabled()
     assert "only your own models can be deleted" in dock.delete_button.toolTip()
     assert dock.export_button.isEnabled()
-    select(dock, "cells")
-    assert "cells (your own)" in dock.card.toPlainText()
+    select(dock, "yeast")
+    assert "yeast (your own)" in dock.card.toPlainText()
     assert "Trained on: 5 <crops>" in dock.card.toPlainText()
     assert dock.delete_button.isEnabled()
     select(dock, "broken")
@@ -125,20 +125,20 @@ def test_models_are_listed_with_what_their_files_say(open_dock, home: Path) -> N
 
 
 def test_rename(open_dock, home: Path) -> None:
-    write(home / "cells.safetensors")
-    (home / "cells.log.csv").touch()
+    write(home / "yeast.safetensors")
+    (home / "yeast.log.csv").touch()
     dock = open_dock()
-    select(dock, "cells")
+    select(dock, "yeast")
     answer(lambda dialog: dialog.reject())
     press(dock.rename_button)
-    assert listed(dock) == ["nuclei", "cells"]
+    assert listed(dock) == ["nuclei", "cells", "yeast"]
     answer(typed("nuclei"))
     press(dock.rename_button)
     assert "a model that comes with napari-unet has it" in dock.message.text()
     answer(typed(" 내 세포 "))
     press(dock.rename_button)
-    assert dock.message.text() == "cells is now 내 세포."
-    assert listed(dock) == ["nuclei", "내 세포"]
+    assert dock.message.text() == "yeast is now 내 세포."
+    assert listed(dock) == ["nuclei", "cells", "내 세포"]
     assert dock.table.selected.name == "내 세포"
     assert sorted(path.name for path in home.iterdir()) == [
         *("내 세포.log.csv", "내 세포.safetensors"),
@@ -146,9 +146,9 @@ def test_rename(open_dock, home: Path) -> None:
 
 
 def test_delete_asks_first(open_dock, home: Path) -> None:
-    path = write(home / "cells.safetensors")
+    path = write(home / "yeast.safetensors")
     dock = open_dock()
-    select(dock, "cells")
+    select(dock, "yeast")
     answer(clicked("Cancel"))
     press(dock.delete_button)
     assert path.is_file()
@@ -158,25 +158,25 @@ def test_delete_asks_first(open_dock, home: Path) -> None:
     answer(clicked("Delete"))
     press(dock.delete_button)
     assert not path.exists()
-    assert dock.message.text() == "cells was deleted."
-    assert dock.table.selected.name == "nuclei"
+    assert dock.message.text() == "yeast was deleted."
+    assert dock.table.selected.name == "cells"
 
 
 def test_model_that_is_trained_is_not_deleted(open_dock, home: Path) -> None:
-    path = write(home / "cells.safetensors")
+    path = write(home / "yeast.safetensors")
     dock = open_dock()
-    select(dock, "cells")
+    select(dock, "yeast")
     with Hold(path):
         press(dock.delete_button)  # nothing is asked
-        assert "cells is being trained just now: stop that first" in dock.message.text()
+        assert "yeast is being trained just now: stop that first" in dock.message.text()
         answer(typed("other"))
         press(dock.rename_button)
-        assert "cells is being trained just now" in dock.message.text()
+        assert "yeast is being trained just now" in dock.message.text()
     assert path.is_file()
     path.unlink()
     press(dock.delete_button)
-    assert "You have no model named 'cells'" in dock.message.text()
-    assert listed(dock) == ["nuclei"]
+    assert "You have no model named 'yeast'" in dock.message.text()
+    assert listed(dock) == ["nuclei", "cells"]
 
 
 def test_export_and_import(
@@ -196,7 +196,7 @@ def test_export_and_import(
     press(dock.import_button)
     qtbot.waitUntil(lambda: dock.message.text() == "Imported mine.", timeout=10_000)
     qtbot.waitUntil(dock.import_button.isEnabled)
-    assert listed(dock) == ["nuclei", "mine"]
+    assert listed(dock) == ["nuclei", "cells", "mine"]
     assert dock.table.selected.name == "mine"
     assert (home / "mine.safetensors").read_bytes() == path.read_bytes()
     path.write_bytes(path.read_bytes()[:1000])
@@ -204,7 +204,7 @@ def test_export_and_import(
     press(dock.import_button)
     qtbot.waitUntil(lambda: "is no complete .safetensors file" in dock.message.text())
     qtbot.waitUntil(dock.import_button.isEnabled)
-    assert listed(dock) == ["nuclei", "mine"]
+    assert listed(dock) == ["nuclei", "cells", "mine"]
     for name in files:
         files[name] = ""
     press(dock.import_button)
@@ -217,9 +217,9 @@ def test_models_of_others(
 ) -> None:
     pytest.importorskip("onnx", reason="needs the extra exchange")
     pytest.importorskip("onnxruntime", reason="needs the extra exchange")
-    write(home / "cells.safetensors")
+    write(home / "yeast.safetensors")
     dock = open_dock()
-    select(dock, "cells")
+    select(dock, "yeast")
     path = tmp_path / "shown.onnx"
     kind = next(kind for kind in models.EXPORTED if kind.startswith("ONNX"))
     files = {
@@ -229,7 +229,7 @@ def test_models_of_others(
     for name in files:
         monkeypatch.setattr(models.QFileDialog, name, lambda *_, name=name: files[name])
     press(dock.export_button)
-    qtbot.waitUntil(lambda: dock.message.text() == f"Exported cells to {path}.", timeout=30_000)
+    qtbot.waitUntil(lambda: dock.message.text() == f"Exported yeast to {path}.", timeout=30_000)
     qtbot.waitUntil(dock.export_button.isEnabled)
     before = path.read_bytes()
     press(dock.export_button)  # the dialog has asked about "shown", which is not there
@@ -247,36 +247,36 @@ def test_models_of_others(
     press(dock.import_button)
     qtbot.waitUntil(lambda: "is no complete ONNX file: copy" in dock.message.text())
     qtbot.waitUntil(dock.import_button.isEnabled)
-    assert listed(dock) == ["nuclei", "cells", "shown"]
+    assert listed(dock) == ["nuclei", "cells", "shown", "yeast"]
 
 
 def test_what_others_do_to_the_files_is_shown(open_dock, qtbot, home: Path, tmp_path: Path) -> None:
     assert not home.exists()
     dock = open_dock()
-    export("nuclei", home / "cells.safetensors")  # which makes the folder, too
-    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "cells"])
-    select(dock, "cells")
-    rename("cells", "zellen")
-    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "zellen"])
+    export("nuclei", home / "yeast.safetensors")  # which makes the folder, too
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "cells", "yeast"])
+    select(dock, "yeast")
+    rename("yeast", "zellen")
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "cells", "zellen"])
     assert dock.table.selected.name == "zellen"
     write(home / "zellen.safetensors")  # as a training does again and again
     qtbot.waitUntil(lambda: "5 <crops>" in dock.card.toPlainText())
     (home / "zellen.safetensors").unlink()
-    qtbot.waitUntil(lambda: listed(dock) == ["nuclei"])
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "cells"])
 
 
 def test_segment_dock_follows(make_napari_viewer, qtbot, home: Path) -> None:
     told = replace(CARD, provenance={**CARD.provenance, "training": {}})
-    path = write(home / "cells.safetensors", told)
+    path = write(home / "yeast.safetensors", told)
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
     box = dock.inputs.device.native
     qtbot.waitUntil(lambda: box.itemText(0).startswith("Automatic:"), timeout=30_000)
-    dock.inputs.choose_model("cells")
+    dock.inputs.choose_model("yeast")
     assert "31 pixels across" in dock.inputs.about.text()
-    rename("cells", "zellen")
+    rename("yeast", "zellen")
     qtbot.waitUntil(lambda: dock.inputs.model.value == "zellen")
-    assert "cells" not in dock.inputs.model.choices
+    assert "yeast" not in dock.inputs.model.choices
     assert "31 pixels across" in dock.inputs.about.text()
     write(home / "new.safetensors")
     qtbot.waitUntil(lambda: "new" in dock.inputs.model.choices)
@@ -298,17 +298,17 @@ def test_closed_dock_is_done_with(make_napari_viewer, qtbot, home: Path) -> None
 def test_models_of_the_open_project(open_dock, home: Path, tmp_path: Path, monkeypatch) -> None:
     project = Project.create(tmp_path / "work")
     write(project.models / "taught.safetensors")
-    write(home / "cells.safetensors")
+    write(home / "yeast.safetensors")
     monkeypatch.setattr(models, "open_project", lambda _: project)
     dock = open_dock()
-    assert listed(dock) == ["nuclei", "cells"]
+    assert listed(dock) == ["nuclei", "cells", "yeast"]
     dock.place.value = project.models
-    assert listed(dock) == ["nuclei", "taught"]
+    assert listed(dock) == ["nuclei", "cells", "taught"]
     select(dock, "taught")
     answer(typed("better"))
     press(dock.rename_button)
-    assert listed(dock) == ["nuclei", "better"]
+    assert listed(dock) == ["nuclei", "cells", "better"]
     assert (project.models / "better.safetensors").exists()
     monkeypatch.setattr(models, "open_project", lambda _: None)  # it was closed
     dock.reset_choices()
-    assert listed(dock) == ["nuclei", "cells"]
+    assert listed(dock) == ["nuclei", "cells", "yeast"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from napari_unet.config import SegmentConfig
 from napari_unet.library.cards import SUFFIX, check_path
 
 BUNDLED = Path(__file__).parents[1] / "weights"
@@ -19,14 +20,17 @@ def user_folder() -> Path:
 
 
 def list_models(folder: Path | None = None) -> dict[str, Path]:
-    """Return the models that can be named, bundled first; a user's own hides a bundled one.
+    """Return the models that can be named; a user's own hides a bundled one.
+
+    The one that is used unless another is named comes first, then those that are bundled.
 
     Parameters
     ----------
     folder : Path or None
         Where the own models are; None: :func:`user_folder`.
     """
-    return _models_in(BUNDLED) | own_models(folder)
+    models = _models_in(BUNDLED) | own_models(folder)
+    return dict(sorted(models.items(), key=lambda item: item[0] != SegmentConfig.model))
 
 
 def own_models(folder: Path | None = None) -> dict[str, Path]:
