@@ -63,4 +63,4 @@ def test_each_control_has_a_tooltip_in_words(qapp, name: str) -> None:
 def test_an_empty_number_says_what_it_means(qapp) -> None:
     built = form.build(SegmentConfig, SHOWN)
     for name in ("diameter", "tile", "min_size"):
-        assert built[name].native.text() == "automatic"
+        assert built[name].native.text() == "auto"

@@ -51,7 +51,7 @@ FIELDS = {
     "learning_rate": Field(
         "Learning rate",
         "How far a step goes, at most. Lower it if the loss jumps.",
-        empty="automatic",
+        empty="auto",
         options={"min": 0.0, "max": 1.0, "step": 0.0001},
     ),
     "batch": Field(

@@ -28,7 +28,7 @@ MAIN = {
         "Diameter",
         "Diameter of a typical object, in pixels of the image. The image is resized so that its"
         " objects are as large as those that the model was taught on. Type it, or measure it.",
-        empty="automatic",
+        empty="auto",
         options={"min": 0.0, "max": 10_000.0, "step": 1.0},
     ),
 }
@@ -49,7 +49,7 @@ ADVANCED = {
         "Tile",
         "Side of the squares in which the image is segmented, in pixels. Smaller ones need less"
         " memory; the result is the same.",
-        empty="automatic",
+        empty="auto",
         options={"min": 0, "max": 8192, "step": 64},
     ),
     "averaged": Field(

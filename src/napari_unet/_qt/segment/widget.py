@@ -52,7 +52,7 @@ DECISIONS = {
     "min_size": Field(
         "Smallest object",
         "Objects with fewer pixels are left out. 0 keeps all.",
-        empty="automatic",
+        empty="auto",
         options={"min": -1, "max": 1_000_000, "step": 5},
     ),
     "fill_holes": Field("Fill holes", "Fill the holes inside objects."),
