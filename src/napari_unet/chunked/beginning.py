@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from napari_unet import __version__
 from napari_unet.chunked import output
 from napari_unet.chunked.grid import Grid
 from napari_unet.chunked.plan import Plan
@@ -18,6 +16,7 @@ from napari_unet.config import SegmentConfig
 from napari_unet.files import make_folder
 from napari_unet.library import Card, find_model, read_card
 from napari_unet.preprocessing import Normalisation, measure, scaled_shape, zoom_factor
+from napari_unet.provenance import Provenance, sha256_of
 from napari_unet.tiling import round_up
 
 TILE = 1152
@@ -112,20 +111,17 @@ def _record(
     source: Source, planes: StoredPlanes, config: SegmentConfig, model: Path | None
 ) -> dict[str, Any]:
     """Return what makes the labels what they are."""
-    settings = asdict(config)
-    del settings["device"]
     is_file = source.path.is_file()
+    image = str(source.path) if source.path.exists() else source.path.name
+    made = Provenance(config, sha256_of(model) if model else "", image).to_dict()
     return {
-        "image": str(source.path) if source.path.exists() else source.path.name,
+        "image": image,
         "modified": source.path.stat().st_mtime_ns if is_file and source.array is None else 0,
         "shape": list(planes.data.shape),
         "dtype": str(planes.data.dtype),
         "axes": planes.axes,
         "pixels": fingerprint(planes),
-        "model": settings.pop("model"),
-        "sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else "",
-        "version": __version__,
-        **{k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+        **{k: list(v) if isinstance(v, tuple) else v for k, v in made.items()},
     }
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QGuiApplication, QKeySequence
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
+from qtpy.QtWidgets import QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_unet._qt.evaluate.report import COUNTS, RATIOS, Report
+from napari_unet._qt.tables import lower_rows, make_plain
 
 COLUMNS = {
     "IoU": "From this overlap on (intersection over union), a predicted and a true object match.",
@@ -25,8 +26,6 @@ FONT = 0.88
 """Of the dock's: nine columns are to be read in its width."""
 NARROWEST = 28
 """Pixels of a column: a ratio fits in."""
-ROW_SPACE = 5
-"""Pixels between two lines."""
 
 
 class MatchTable(QTableWidget):
@@ -39,9 +38,7 @@ class MatchTable(QTableWidget):
             item = self.horizontalHeaderItem(column)
             assert item is not None
             item.setToolTip(tooltip)
-        header, vertical = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert vertical is not None
+        header = make_plain(self)
         self.setStyleSheet(
             f"font-size: {FONT * self.font().pointSizeF():.1f}pt;"
             " QTableView::item, QHeaderView::section { padding: 0 }"
@@ -50,16 +47,8 @@ class MatchTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         for column in range(len(COLUMNS) - len(COUNTS), len(COLUMNS)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        header.setHighlightSections(False)
-        vertical.hide()
-        vertical.setMinimumSectionSize(10)
-        vertical.setDefaultSectionSize(self.fontMetrics().lineSpacing() + ROW_SPACE)
+        lower_rows(self)
         self.setTextElideMode(Qt.TextElideMode.ElideNone)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)  # keys do it
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 

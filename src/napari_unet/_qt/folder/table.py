@@ -10,6 +10,8 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel,
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
+from napari_unet._qt.tables import lower_rows, make_plain
+
 COLUMNS = {
     "File": "The images of the folder.",
     "State": "How far each is; rest on it with the mouse to see why one failed or is skipped.",
@@ -19,8 +21,6 @@ COLUMNS = {
 FILE, STATE, OBJECTS, TIME = range(4)
 HEIGHT = 160
 """Pixels."""
-ROW_SPACE = 5
-"""Pixels between two lines."""
 WIDEST = {STATE: "tile 00 of 00", OBJECTS: "00,000", TIME: "000.0 s"}
 """Texts that have room."""
 COLOURS = {"done": "#2e9e44", "failed": "#e0453a", "skipped": "#c77700"}
@@ -144,27 +144,17 @@ class FilesTable(QTableView):
         self._sorted.setSortRole(Qt.ItemDataRole.UserRole)
         self._sorted.setDynamicSortFilter(False)  # rows that change do not jump away
         self.setModel(self._sorted)
-        header, vertical = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert vertical is not None
+        header = make_plain(self)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        header.setHighlightSections(False)
         header.setSectionResizeMode(FILE, QHeaderView.ResizeMode.Stretch)
         for column, text in WIDEST.items():
             room = self.fontMetrics().horizontalAdvance(f"{text}  ")
             header.resizeSection(column, max(room, header.sectionSizeHint(column)))
-        vertical.hide()
-        vertical.setMinimumSectionSize(10)
-        vertical.setDefaultSectionSize(self.fontMetrics().lineSpacing() + ROW_SPACE)
+        lower_rows(self)
         self.setSortingEnabled(True)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setTabKeyNavigation(False)
         self.setMinimumHeight(HEIGHT)
         self.setToolTip("Double click an image to see it with its labels.")
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.activated.connect(self._on_activated)
 

@@ -9,11 +9,10 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 from napari_unet._qt.measure.report import Report, in_words
+from napari_unet._qt.tables import lower_rows, make_plain
 
 HEIGHT = 190
 """Pixels."""
-ROW_SPACE = 5
-"""Pixels between two lines."""
 WIDEST = "-0000.00"
 """A number that has room in each column."""
 TOOLTIP = (
@@ -108,22 +107,12 @@ class ObjectsTable(QTableView):
         super().__init__(parent)
         self._model = ObjectsModel(self)
         self.setModel(self._model)
-        header, vertical = self.horizontalHeader(), self.verticalHeader()
-        assert header is not None
-        assert vertical is not None
+        header = make_plain(self)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        header.setHighlightSections(False)
-        vertical.hide()
-        vertical.setMinimumSectionSize(10)
-        vertical.setDefaultSectionSize(self.fontMetrics().lineSpacing() + ROW_SPACE)
+        lower_rows(self)
         self.setSortingEnabled(True)
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
         self.setFixedHeight(HEIGHT)
         self.setToolTip(TOOLTIP)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._is_told = True
         selection = self.selectionModel()

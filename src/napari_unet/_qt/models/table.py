@@ -9,6 +9,7 @@ from pathlib import Path
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
+from napari_unet._qt.tables import make_plain
 from napari_unet.library import Card, is_bundled, list_models, read_card, score_of, summary
 
 COLUMNS = {
@@ -98,19 +99,9 @@ class ModelTable(QTableWidget):
             item = self.horizontalHeaderItem(column)
             assert item is not None
             item.setToolTip(tooltip)
-        header = self.horizontalHeader()
-        assert header is not None
+        header = make_plain(self)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        header.setHighlightSections(False)
-        vertical = self.verticalHeader()
-        assert vertical is not None
-        vertical.hide()
-        self.setShowGrid(False)
-        self.setWordWrap(False)
-        self.setTabKeyNavigation(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.itemSelectionChanged.connect(self.chosen)
 
