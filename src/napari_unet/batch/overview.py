@@ -180,9 +180,8 @@ def outlined(image: Image, labels: NDArray[Any], room: Size, channel: int = 0) -
     height, width = shown.shape
     factor = min(room[0] / width, room[1] / height)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    step = max(
-        1, int(0.5 / factor)
-    )  # of a large image, no more than two pixels become one each way
+    # Of a large image, no more than two pixels become one each way.
+    step = max(1, int(0.5 / factor))
     picture = PIL.Image.fromarray(_as_picture(plane[::step, ::step])).convert("RGB")
     pixels = np.array(picture.resize(size, PIL.Image.Resampling.BOX))
     rows, columns = (

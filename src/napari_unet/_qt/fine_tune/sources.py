@@ -184,7 +184,6 @@ def _check_kinds(annotations: Sequence[Path]) -> None:
 
 def names_in_layers(layers: Sequence[Labels], meaning: Meaning) -> list[str]:
     """Return the names of the classes in labels; of areas without names, "class 1" and so on."""
-    kinds = {n: kind for layer in layers for n, kind in kinds_in(layer).items()}
     if meaning is not Meaning.AREAS:
         return sorted({kind for layer in layers for kind in kinds_in(layer).values()})
     arrays = [pixels(layer) for layer in layers]
@@ -193,6 +192,7 @@ def names_in_layers(layers: Sequence[Labels], meaning: Meaning) -> list[str]:
     last = max((int(a.max(initial=0)) for a in arrays), default=0)
     if last > MOST_CLASSES:  # these are objects
         return []
+    kinds = {n: kind for layer in layers for n, kind in kinds_in(layer).items()}
     names = [kinds.get(number, f"class {number}") for number in range(1, last + 1)]
     return names if len(set(names)) == last else []
 

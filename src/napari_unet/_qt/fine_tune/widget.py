@@ -210,7 +210,8 @@ class FineTuneWidget(QWidget):
             If something is missing, or not possible.
         """
         plan = self.plan
-        self._suggest_classes()
+        if not plan.start.value:  # only a new network shows the names, found in all labels
+            self._suggest_classes()
         card = plan.card(resume)
         if self.source.value == PROJECT:
             learn = from_project(self._viewer, open_project(self._viewer), card)
