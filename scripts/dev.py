@@ -50,10 +50,7 @@ SMOKE = {
 IN_PARALLEL = ["-n", "auto", "--dist", "loadfile"]
 """A process for each core; each file of tests is one process's."""
 SMOKE_TESTS = [
-    *(
-        f"tests/_qt/test_{name}.py"
-        for name in ("smoke", "worker", "click_path", "loop", "evaluate", "measure")
-    ),
+    *(f"tests/_qt/test_{name}.py" for name in ("smoke", "worker", "click_path", "loop")),
     "tests/test_engines_openvino.py",
 ]
 
@@ -211,8 +208,10 @@ def torch_version(python: Path) -> str:
 
 def pip_install(python: Path, requirements: list[str]) -> None:
     """Run ``pip install``, or stop with what to do."""
+    # Python compiles what it imports; to compile all of torch now takes most of the installation.
+    options = ["-q", "--disable-pip-version-check", "--no-compile"]
     run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *requirements],
+        [python, "-m", "pip", "install", *options, *requirements],
         f"pip could not install {' '.join(requirements)}: its message is above. Check the network"
         f" and start again; if {python.parent.parent} is damaged, delete it first.",
     )

@@ -529,8 +529,8 @@ def test_train_on_a_project(annotated: tuple[Path, Path], tmp_path: Path, capsys
 
 def test_train_resumes_after_kill_9(annotated: tuple[Path, Path], tmp_path: Path):
     killed, straight = tmp_path / "killed.safetensors", tmp_path / "straight.safetensors"
-    options = ("--batch", 1, "--patch", 32, "--validate-every", 10, "--device", "cpu")
-    shared = ("train", *annotated, *options, "--iterations", 40)
+    options = ("--batch", 1, "--patch", 32, "--validate-every", 4, "--device", "cpu")
+    shared = ("train", *annotated, *options, "--iterations", 16)
     command = [sys.executable, "-m", "napari_unet", *map(str, shared), "-o", str(killed)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

@@ -216,16 +216,25 @@ def test_the_limit_of_a_container_counts(tmp_path, limit: str | None, left: list
     assert engines.container_memory(tmp_path) == left
 
 
-def test_bfloat16_is_taken_where_it_is_measured_to_be_faster(
+def test_bfloat16_is_taken_where_it_is_measured_to_be_faster_and_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seconds = {False: 1.0, True: 0.9}
-    monkeypatch.setattr(engines.devices, "_time", lambda device, bfloat16: seconds[bfloat16])
+    convolved = {False: (torch.tensor([4.0, -2.0]), 1.0), True: (torch.tensor([4.02, -2.0]), 0.9)}
+    monkeypatch.setattr(engines.devices, "_convolve", lambda _, bfloat16: convolved[bfloat16])
     measure = engines.prefers_bfloat16.__wrapped__
     assert measure(torch.device("cpu")) is False  # not clearly
-    seconds[True] = 0.5
+    convolved[True] = (convolved[True][0], 0.5)
     assert measure(torch.device("cpu")) is True
     assert measure(torch.device("mps")) is False
+    for wrong in ([4.0, -1.8], [4.0, torch.nan]):
+        convolved[True] = (torch.tensor(wrong), 0.5)
+        assert measure(torch.device("cpu")) is False
+
+
+def test_what_bfloat16_is_judged_by_rounds_as_bfloat16_does() -> None:
+    device = torch.device("cpu")
+    (exact, _), (rounded, _) = (engines.devices._convolve(device, b) for b in (False, True))
+    assert 1e-4 < (rounded - exact).abs().max() / exact.abs().max() < engines.devices.ROUNDING
 
 
 def test_bfloat16_changes_scores_only_by_rounding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ def test_demo_is_bundled():
 def test_offline_the_others_get_one_sentence(name: str, monkeypatch: pytest.MonkeyPatch):
     for function in ("socket.socket.connect", "socket.getaddrinfo"):
         monkeypatch.setattr(function, _no_network)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # before it is tried once more
     with pytest.raises(ConnectionError, match="connect to the internet") as error:
         load_sample(name)
     assert DEMO in str(error.value)

@@ -77,8 +77,8 @@ def test_the_biologists_first_minute(
     wait()
     first, layer = labels()
     expected = napari_unet.segment(load_sample("tissue"), diameter=22.0, tile=64)
-    np.testing.assert_array_equal(layer.data, expected)
     assert dock.message.text() == f"{expected.max()} objects in tissue [nuclei] [1]."
+    np.testing.assert_array_equal(layer.data, expected)
     assert (first.contour, layer.contour) == (1, 0)
 
     # Adjust, look, draw, and keep what was drawn.

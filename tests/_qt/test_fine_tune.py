@@ -16,7 +16,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet import training
-from napari_unet._qt import preferences
 from napari_unet._qt.annotation_layers import PATH
 from napari_unet._qt.fine_tune import forecast, plan
 from napari_unet._qt.fine_tune import widget as fine_tune
@@ -89,7 +88,6 @@ def open_dock(make_napari_viewer, qtbot, tiny):
         return viewer, dock
 
     yield open_in
-    preferences.remember("nuclei", "auto")
     for dock in filter(isalive, docks):
         if dock._job is not None:
             dock._job.stop()

@@ -10,7 +10,6 @@ from napari.layers import Labels
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_unet._qt import preferences
 from napari_unet._qt.segment import saving
 from napari_unet.annotations import default_project, read_annotation
 from napari_unet.checkpoint import Checkpoint
@@ -132,4 +131,3 @@ def test_the_loop(make_napari_viewer, qtbot, tmp_path: Path, monkeypatch) -> Non
     qtbot.waitUntil(lambda: "cells annotation" in viewer.layers, timeout=30_000)
     np.testing.assert_array_equal(viewer.layers["cells annotation"].data, drawn)
     assert len(viewer.layers["cells regions"].data) == 1
-    preferences.remember("nuclei", "auto")

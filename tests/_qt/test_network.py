@@ -12,7 +12,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet import training
-from napari_unet._qt import preferences
 from napari_unet._qt.fine_tune.network import OUTPUTS, WORDS, Meaning, NetworkForm, in_words
 from napari_unet._qt.fine_tune.pairs import ALL
 from napari_unet._qt.fine_tune.plan import Plan
@@ -62,7 +61,6 @@ def open_dock(make_napari_viewer, qtbot):
         return viewer, dock
 
     yield open_in
-    preferences.remember("nuclei", "auto")
     for dock in filter(isalive, docks):
         qtbot.waitUntil(lambda dock=dock: not dock.is_running, timeout=60_000)
 

@@ -78,11 +78,6 @@ def open_dock(make_napari_viewer, qtbot):
         wait(qtbot, dock)
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_remembered() -> None:
-    preferences.remember("nuclei", "auto")
-
-
 @pytest.fixture
 def slow(monkeypatch):
     """Let each tile take a while."""

@@ -12,7 +12,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 import napari_unet
-from napari_unet._qt import preferences
 from napari_unet._qt.segment import request, size
 from napari_unet._qt.segment import widget as segment
 from napari_unet._qt.segment.inputs import CLUSTER, NO_ADDRESS
@@ -48,7 +47,6 @@ def model(tmp_path: Path) -> str:
 def open_dock(make_napari_viewer, qtbot, model, monkeypatch):
     """Returns a viewer with the dock, in which every lazy image is a large one."""
     monkeypatch.setattr(size, "LAZY_PIXELS", 100)
-    preferences.remember("nuclei", "auto")
     viewer = make_napari_viewer()
     _, dock = viewer.window.add_plugin_dock_widget("napari-unet-segmentation", "Segment")
     box = dock.inputs.device.native

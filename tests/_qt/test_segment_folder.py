@@ -15,7 +15,6 @@ from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtTest import QTest
 
-from napari_unet._qt import preferences
 from napari_unet._qt.folder import FolderWidget
 from napari_unet._qt.folder import widget as module
 from napari_unet._qt.folder.settings import HIDDEN
@@ -40,11 +39,6 @@ def folder(tmp_path: Path) -> Path:
         tifffile.imwrite(path, part, imagej=True, resolution=(2, 2), metadata={"unit": "um"})
     (tmp_path / "day 1" / "b.tif").write_bytes(b"no image")
     return tmp_path / "day 1"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_remembered() -> None:
-    preferences.remember("nuclei", "auto")
 
 
 @pytest.fixture
