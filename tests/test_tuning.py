@@ -318,7 +318,7 @@ def test_the_estimate_writes_nothing_and_says_where(tmp_path: Path, start: str):
     assert (found.images, found.objects, found.held_out) == (3, 27, 9)
     assert found.zoom == pytest.approx(2**-0.5, rel=0.1)  # at home nowhere: half-way
     sentence = replace(found, seconds=350).sentence()
-    assert sentence.startswith("About 6 minutes on this CPU. 3 images, 27 objects; 9 of them")
+    assert sentence.startswith("About 6 min on this CPU. 3 images, 27 objects; 9 of them")
 
 
 def test_what_is_held_out_is_limited_to_the_richest_part():

@@ -405,7 +405,7 @@ def test_what_it_will_take_is_told_before(open_dock, qtbot, monkeypatch) -> None
     monkeypatch.setattr(fine_tune, "AGAIN", 300)
     viewer, dock = open_dock(show=True)
     _, weights = viewer.window.add_plugin_dock_widget(PLUGIN, "Weight Map")
-    qtbot.waitUntil(lambda: "About 6 minutes on this CPU" in dock.status.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "About 6 min on this CPU" in dock.status.text(), timeout=20_000)
     assert [task.start for task in asked] == ["tiny"]  # the choices before have been given up
     assert weights.look().zoom == 0.5
     labels = viewer.layers["cells 0 annotation"]
@@ -414,7 +414,7 @@ def test_what_it_will_take_is_told_before(open_dock, qtbot, monkeypatch) -> None
     assert weights.look().w0 == 9.0
     qtbot.waitUntil(lambda: dock.status.text() == "No object is annotated.", timeout=20_000)
     labels.paint((20, 20), 1)
-    qtbot.waitUntil(lambda: "About 6 minutes" in dock.status.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "About 6 min" in dock.status.text(), timeout=20_000)
     viewer.layers.clear()
     assert dock.status.text() == ""
     assert dock.pairs.text.text() == NO_PAIR

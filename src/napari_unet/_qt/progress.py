@@ -9,6 +9,8 @@ from napari.utils import progress
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
+from napari_unet.wording import lasting
+
 if TYPE_CHECKING:  # loads torch
     from napari_unet.segmentation import SegmentProgress
 
@@ -71,7 +73,7 @@ class Progress(QWidget):
             return ""
         began, before = self._first
         left = (now - began) * (1 - share) / (share - before)
-        return f", {in_words(left)} left" if share < 1 else ""
+        return f", {lasting(left)} left" if share < 1 else ""
 
     def end(self) -> None:
         """Show nothing any more."""
@@ -80,14 +82,3 @@ class Progress(QWidget):
             self._activity.close()
             self._activity = None
         self.hide()
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration as people say it."""
-    if seconds < 10:
-        return "a few seconds"
-    if seconds < 60:
-        return f"about {round(seconds, -1):.0f} s"
-    if seconds < 3600:
-        return f"about {-(-seconds // 60):.0f} min"
-    return f"about {seconds / 3600:.1f} h"

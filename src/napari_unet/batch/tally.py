@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from napari_unet.batch.jobs import Outcome, State
+from napari_unet.wording import counted
 
 
 @dataclass(frozen=True)
@@ -41,5 +42,5 @@ class Tally:
             if self.states.get(state):
                 parts.append(f"{self.states[state]:,} {state}")
         if done:
-            parts.append(f"{self.objects:,} object{'s' * (self.objects != 1)}")
+            parts.append(counted(self.objects))
         return ", ".join(parts)

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_unet.cli.terminal import counted, progress_bar, stoppable, tell, warn
+from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import SegmentConfig
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:
     from napari_unet.chunked import ChunkedSegmentation, ChunkProgress

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from napari_unet.cli.display import has_display, window_opens
 from napari_unet.cli.flags import add_fields, given
 from napari_unet.cli.segment import FLAGS
-from napari_unet.cli.terminal import counted, tell, warn
+from napari_unet.cli.terminal import tell, warn
 from napari_unet.config import SegmentConfig
 from napari_unet.files import make_folder
 from napari_unet.samples import DEMO, SAMPLES, load_picture, take_stain
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,10 +57,10 @@ def run(arguments: argparse.Namespace) -> bool:
     labels = segment(image, config.model, axes=sample.axes, device=config.device)
     seconds = time.monotonic() - start
     tell(f"{sample.title}: {counted(count_objects(labels))} in {seconds:.1f} s")
-    from napari_unet.library import find_model
-    from napari_unet.provenance import Provenance, sha256_of
+    from napari_unet.library import model_hash
+    from napari_unet.provenance import Provenance
 
-    made = Provenance(config, sha256_of(find_model(config.model)), sample.name)
+    made = Provenance(config, model_hash(config.model), sample.name)
     return _write(arguments.output, picture, labels, made)
 
 

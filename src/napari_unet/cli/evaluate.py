@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.terminal import progress_bar, tell
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def _as_table(images: Sequence[Measured]) -> str:
     pooled, mean = pool(images), mean_values(images)
     told = (_objects, _scores, _classes, _errors)
     parts = [part(pooled, mean) for part in told]
-    end = f"{len(images)} image{'s' * (len(images) != 1)}"
+    end = counted(len(images), "image")
     return "\n".join([*(line for part in parts for line in part), end])
 
 

@@ -24,16 +24,15 @@ def repeated(path: Path, typed: dict[str, Any]) -> SegmentConfig:
         If there is no such file, it does not say how it was made, or its model is not here.
     """
     from napari_unet.images import read_provenance
-    from napari_unet.provenance import sha256_of
 
     made = read_provenance(path)
     own = made.config
     dropped = {SIZES[name]: None for name in typed if name in SIZES}
     config = replace(own, **{**dropped, **typed})
     if "model" in typed:
-        from napari_unet.library import find_model
+        from napari_unet.library import model_hash
 
-        same_model = sha256_of(find_model(config.model)) == made.sha256
+        same_model = model_hash(config.model) == made.sha256
     else:
         config, same_model = replace(config, model=_find(path, made.model, own, made.sha256)), True
     names = [f.name for f in fields(config) if f.name not in ("model", "device")]
@@ -69,18 +68,17 @@ def _find(path: Path, model: str, own: SegmentConfig, sha256: str) -> str:
     sha256 : str
         Of the model.
     """
-    from napari_unet.library import find_model, list_models
-    from napari_unet.provenance import sha256_of
+    from napari_unet.library import list_models, model_hash
 
-    there: Path | None = None
+    here = ""
     with suppress(FileNotFoundError, ValueError):
-        there = find_model(own.model)
-    if there is not None and sha256_of(there) == sha256:
+        here = model_hash(own.model)
+    if here == sha256:
         return own.model
-    for name, other in list_models().items():
-        if sha256_of(other) == sha256:  # it was renamed, or copied in here
+    for name in list_models():
+        if model_hash(name) == sha256:  # it was renamed, or copied in here
             return name
-    if there is None:
+    if not here:
         raise ValueError(
             f"{path} was made by {model}, which is not here: give its file by --model."
         )

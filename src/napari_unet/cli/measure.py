@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_unet.cli.terminal import counted, progress_bar, tell, warn
+from napari_unet.cli.terminal import progress_bar, tell, warn
 from napari_unet.files import make_folder
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:
     from napari_unet.measurements import Table

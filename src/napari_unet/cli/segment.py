@@ -134,12 +134,11 @@ def run(arguments: argparse.Namespace) -> bool:
 def _wish(arguments: argparse.Namespace, config: SegmentConfig) -> Wish:
     """Return what is to be made of each image."""
     from napari_unet.batch import Wish
-    from napari_unet.library import find_model
-    from napari_unet.provenance import sha256_of
+    from napari_unet.library import model_hash
 
     return Wish(
         config,
-        sha256_of(find_model(config.model)),
+        model_hash(config.model),
         scores=arguments.scores,
         objects=arguments.measure,
         boxes=arguments.boxes,

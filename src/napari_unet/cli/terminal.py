@@ -22,11 +22,6 @@ def warn(message: str) -> None:
     sys.stderr.write(f"napari-unet: {message}\n")
 
 
-def counted(objects: int) -> str:
-    """Return "1 object", "2 objects" and so on."""
-    return f"{objects} object{'s' * (objects != 1)}"
-
-
 @contextmanager
 def progress_bar(unit: str, total: float | None = None) -> Iterator[Any]:
     """Show a progress bar on stderr, if that is a terminal."""

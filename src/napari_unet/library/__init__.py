@@ -16,6 +16,7 @@ from napari_unet.library.folders import (
     find_model,
     is_bundled,
     list_models,
+    model_hash,
     own_models,
     user_folder,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "is_held",
     "is_taken",
     "list_models",
+    "model_hash",
     "own_models",
     "put_back",
     "read_card",

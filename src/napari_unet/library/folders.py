@@ -8,6 +8,7 @@ from platformdirs import user_data_path
 
 from napari_unet.config import SegmentConfig
 from napari_unet.library.cards import SUFFIX, check_path
+from napari_unet.provenance import sha256_of
 
 BUNDLED = Path(__file__).parents[1] / "weights"
 LAST, STATE = ".last", ".resume"
@@ -50,6 +51,11 @@ def _models_in(folder: Path) -> dict[str, Path]:
     except OSError:  # a folder that may not be read has no models to offer
         return {}
     return {path.stem: path for path in found if not path.stem.endswith((LAST, STATE))}
+
+
+def model_hash(name: str | Path) -> str:
+    """Return the SHA-256 of the file of a model given as to :func:`find_model`, in hexadecimal."""
+    return sha256_of(find_model(name))
 
 
 def find_model(name: str | Path, folder: Path | None = None) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.config import Preprocessing
+from napari_unet.wording import counted
 
 Array = Any
 """An array or something like it (memory-mapped, dask, zarr): shape, dtype and slicing."""
@@ -192,6 +193,6 @@ def _check_channels(planes: Planes, rule: Preprocessing) -> None:
     if available >= rule.channels:
         remedy = f"choose {rule.channels} of {available} with channel (--channel), counted from 0"
     raise ValueError(
-        f"The model takes {rule.channels} channel{'s' * (rule.channels > 1)} and the image of"
+        f"The model takes {counted(rule.channels, 'channel')} and the image of"
         f" shape {planes.data.shape} and axes {planes.axes} gives {used}: {remedy}."
     )

@@ -16,6 +16,7 @@ from napari_unet.instances import class_map, classify, label_scores, object_evid
 from napari_unet.library import Card
 from napari_unet.preprocessing import Frame, restore
 from napari_unet.provenance import Provenance
+from napari_unet.wording import counted
 
 TYPICAL_DIAMETER = 20.0
 """Of objects in network pixels, where a model does not state its own."""
@@ -84,7 +85,7 @@ class Segmentation:
             told = zip(classes[1:], shares[1:], strict=True)
             return ", ".join(f"{name} {100 * share:.1f} %" for name, share in told)
         number = sum(objects.scores.size for objects in self.objects)
-        text = f"{number} object{'s' * (number != 1)}"
+        text = counted(number)
         if len(classes) == 2 or not number:
             return text
         found = _counts((o.classes for o in self.objects), len(classes))

@@ -14,6 +14,7 @@ from napari_unet.metrics import class_ious, mean_iou
 from napari_unet.metrics.ratio import Ratio
 from napari_unet.patches import Example
 from napari_unet.training.scoring import Judgement
+from napari_unet.wording import counted
 
 ENOUGH = 20
 """Held-out objects from which on two networks are compared by numbers."""
@@ -167,7 +168,7 @@ class Comparison:
         """Say it to whoever wants to know whether to keep the new network."""
         if self.areas:
             return self._of_areas()
-        named = f"{self.objects} held-out object{'s' * (self.objects != 1)}"
+        named = counted(self.objects, "held-out object")
         after = f"AP@0.5 {self.after.ap50:.2f}, IoU {self.after.iou:.2f}"
         if not self.is_new:
             return f"Nothing better than the start model was found on {named} ({after})."

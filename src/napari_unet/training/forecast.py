@@ -12,6 +12,7 @@ from napari_unet.prediction import run_to_end
 from napari_unet.training.scoring import judge
 from napari_unet.training.session import Session
 from napari_unet.training.tuning import PREVIEW_EVERY, Lesson, Task, prepare_task
+from napari_unet.wording import counted, lasting
 
 TIMED = 2
 """Steps whose time is taken, after one that warms up."""
@@ -47,12 +48,12 @@ class Estimate:
     def sentence(self) -> str:
         """Say it to whoever is about to press the button."""
         there = "this CPU" if self.device == "cpu" else "this GPU"
-        images = f"{self.images} image{'s' * (self.images != 1)}"
-        time_taken = f"About {_in_words(self.seconds)} on {there}. {images}"
+        images = counted(self.images, "image")
+        time_taken = f"{lasting(self.seconds).capitalize()} on {there}. {images}"
         if self.objects is None:
             return f"{time_taken}; a part of what is annotated is held out to judge by."
-        objects = f"{self.objects} object{'s' * (self.objects != 1)}"
-        return f"{time_taken}, {objects}; {self.held_out} of them are held out to judge by."
+        objects = f"{counted(self.objects)}; {self.held_out} of them"
+        return f"{time_taken}, {objects} are held out to judge by."
 
 
 def estimate(task: Task) -> Generator[None, bool | None, Estimate | None]:
@@ -109,12 +110,3 @@ def _timed(action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 60:
-        return f"{max(round(seconds, -1), 10):.0f} seconds"
-    minutes = round(seconds / 60)
-    return (
-        f"{minutes} minute{'s' * (minutes != 1)}" if minutes < 90 else f"{minutes / 60:.1f} hours"
-    )

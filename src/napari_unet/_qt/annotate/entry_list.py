@@ -9,6 +9,8 @@ from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap, QPolygonF
 from qtpy.QtWidgets import QAbstractItemView, QListWidget, QListWidgetItem, QWidget
 
+from napari_unet.wording import counted
+
 if TYPE_CHECKING:
     from napari_unet.annotations import Entry, Project
 
@@ -85,7 +87,7 @@ class EntryList(QListWidget):
         """Return how many there are, and how far they are."""
         number = len(self._states)
         counts = [f"{n} {s}" for s in ("done", "begun") if (n := self._states.count(s))]
-        return f"{number} image{'s' * (number != 1)}" + ": " * bool(counts) + ", ".join(counts)
+        return counted(number, "image") + ": " * bool(counts) + ", ".join(counts)
 
     def _on_item(self, item: QListWidgetItem) -> None:
         self.chosen.emit(self.entries[self.row(item)])

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_unet._qt.annotate.entry_list import EntryList
 from napari_unet._qt.annotate.predict_first import PredictFirst
 from napari_unet._qt.worker import Job, Steps, UserErrors, sentence
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:
     from napari_unet.annotations import Entry, Project
@@ -187,7 +188,7 @@ class Folder(QWidget):
         number = len(entries) - len(self.list.entries)
         self.list.fill(self.project, entries)
         self.follow(self.entry)
-        self.told.emit(f"{number} image{'s' * (number != 1)} added.")
+        self.told.emit(f"{counted(number, 'image')} added.")
         if self.entry is None and entries:
             self.open_entry(entries[0])
 

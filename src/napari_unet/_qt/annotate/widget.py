@@ -30,6 +30,7 @@ from napari_unet._qt.object_classes import kinds_in
 from napari_unet._qt.segment.inputs import NO_IMAGE
 from napari_unet._qt.worker import Job, Steps
 from napari_unet.annotations import Annotation
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:  # loads TIFF libraries
     from napari_unet.annotations import Autosave, Entry, Project
@@ -360,9 +361,9 @@ def _describe(amount: Amount) -> str:
     here, all_ = amount.image, amount.project
     share = f"{here.pixels:,} pixels annotated"
     return (
-        f"{here.objects} object{'s' * (here.objects != 1)}, {share}\n"
-        f"In the project: {all_.objects} object{'s' * (all_.objects != 1)} in"
-        f" {amount.images} image{'s' * (amount.images != 1)}"
+        f"{counted(here.objects)}, {share}\n"
+        f"In the project: {counted(all_.objects)} in"
+        f" {counted(amount.images, 'image')}"
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_unet._qt.evaluate.request import Request
 from napari_unet._qt.watching import fingerprint
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:  # loads scipy
     from napari_unet.metrics import Matching
@@ -57,7 +58,7 @@ class Report:
         m = self.chosen
         objects = m.tp + m.fn
         if objects:
-            found = f"{m.tp:,} of {objects:,} object{'s' * (objects != 1)} found, {m.fn:,} missed"
+            found = f"{m.tp:,} of {counted(objects)} found, {m.fn:,} missed"
         else:
             found = "The truth has no object"
         return (

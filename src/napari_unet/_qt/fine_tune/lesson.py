@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from napari_unet._qt.fine_tune.overlays import Origin
 from napari_unet._qt.fine_tune.sources import Learning
-from napari_unet._qt.progress import in_words
 from napari_unet.config import Target, TrainConfig
 from napari_unet.library import Start, drop_aside, set_aside
+from napari_unet.wording import lasting
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Task, Tuned, TuneProgress
@@ -70,7 +70,7 @@ def in_a_line(step: TuneProgress, stopping: bool) -> str:
     """Say what is being done, how long it takes, where, and in how much memory."""
     parts = [f"{STOPPING} {step.stage}" if stopping else str(step.stage)]
     if step.seconds_left is not None and not stopping:
-        parts.append(f"{in_words(step.seconds_left)} left")
+        parts.append(f"{lasting(step.seconds_left)} left")
     parts.append(DEVICES.get(step.device, step.device))
     if step.memory is not None:
         parts.append(f"{step.memory / 2**30:.1f} GB")

@@ -45,11 +45,11 @@ class Task:
     def wish(self) -> Wish:
         """Return what is to be made of each image."""
         from napari_unet.batch import Wish
-        from napari_unet.library import find_model
-        from napari_unet.provenance import sha256_of
+        from napari_unet.library import model_hash
 
-        sha256 = sha256_of(find_model(self.config.model))
-        return Wish(self.config, sha256, objects=self.objects, rois=self.rois)
+        return Wish(
+            self.config, model_hash(self.config.model), objects=self.objects, rois=self.rois
+        )
 
     @property
     def sheet(self) -> Path:

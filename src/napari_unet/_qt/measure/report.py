@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_unet._qt.layers import axes_of, micrometres, pixels
 from napari_unet._qt.watching import fingerprint
 from napari_unet.provenance import KEY, Provenance
+from napari_unet.wording import counted
 
 Table = dict[str, NDArray[Any]]
 _UNITS = {"_px": " (px)", "_um2": " (µm²)", "_um": " (µm)", "_deg": " (°)"}
@@ -74,10 +75,7 @@ class Report:
         if "area_um2" in self.table:
             area += f" ({np.median(self.table['area_um2']):,.4g} µm²)"
         at_border = int(self.table["touches_border"].sum())
-        return (
-            f"{count:,} object{'s' * (count != 1)} measured: median area {area}, {at_border:,} at"
-            " the border."
-        )
+        return f"{counted(count)} measured: median area {area}, {at_border:,} at the border."
 
 
 def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[float, None, Report]]:

@@ -12,6 +12,7 @@ from napari_unet._qt.progress import Progress
 from napari_unet._qt.segment.request import Request
 from napari_unet._qt.segment.steps import chunk_steps
 from napari_unet._qt.worker import Steps
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.chunked import ChunkedSegmentation, ChunkProgress
@@ -76,7 +77,7 @@ class Chunks:
 
     def in_words(self, result: ChunkedSegmentation) -> str:
         """Return what was found."""
-        found = f"{result.objects} object{'s' * (result.objects != 1)} in {self._request.name}."
+        found = f"{counted(result.objects)} in {self._request.name}."
         text = f"{found} Written to {result.path}."
         if result.approximate:
             text += (

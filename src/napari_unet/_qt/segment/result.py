@@ -21,6 +21,7 @@ from napari_unet._qt.worker import Job
 from napari_unet.config import SegmentConfig
 from napari_unet.provenance import KEY
 from napari_unet.tiling import Region, within
+from napari_unet.wording import counted
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.segmentation import Piece, Segmentation
@@ -88,8 +89,7 @@ class Result(QObject):
         """What there is, in words; of a run that failed, in the planes that are finished."""
         if self._segmentation is not None:
             return self._segmentation.in_words
-        number = sum(self._objects.values())
-        return f"{number} object{'s' * (number != 1)}"
+        return counted(sum(self._objects.values()))
 
     @property
     def is_empty(self) -> bool:

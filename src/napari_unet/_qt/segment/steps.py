@@ -38,11 +38,11 @@ def prepare() -> Generator[None, None, tuple[list[str], dict[str, str]]]:
 def live_steps(request: Request) -> Generator[Shown, bool | None, Segmentation]:
     """Segment in memory, and show labels tile by tile."""
     from napari_unet.chunked.source import as_lazy
-    from napari_unet.library import find_model
-    from napari_unet.provenance import Provenance, sha256_of
+    from napari_unet.library import model_hash
+    from napari_unet.provenance import Provenance
     from napari_unet.segmentation import Area, segment_live
 
-    digest = sha256_of(find_model(request.config.model))
+    digest = model_hash(request.config.model)
     with _engine(request) as (engine, card):
         axes = "C" * (len(request.images) > 1) + request.axes
         area = Area(request.planes, request.region)
