@@ -404,6 +404,21 @@ def test_objects_have_classes_which_corrections_keep(annotate, qtbot, folder) ->
     assert {box.itemText(i) for i in range(box.count())} == {"apple", "pear"}
 
 
+def test_undo_brings_classes_back(annotate) -> None:
+    viewer, dock, labels = annotate(show=True)
+    painted(labels)
+    dock._current.set_kinds({1: "apple", 2: "pear"})
+    key(viewer, "D", labels, (50, 20))
+    assert kinds_in(labels) == {1: "apple"}
+    labels.undo()
+    assert kinds_in(labels) == {1: "apple", 2: "pear"}
+    key(viewer, "D", labels, (50, 20))
+    key(viewer, "N")  # the next object, which has the number of the one that is gone
+    dock._current.set_kinds({2: "plum"})
+    labels.paint((50, 20), 2)
+    assert kinds_in(labels) == {1: "apple", 2: "plum"}
+
+
 def test_the_classes_of_a_result_come_with_it(open_dock, qtbot, monkeypatch) -> None:
     viewer, dock = open_dock(np.zeros(SHAPE, np.uint8))
     found = np.zeros(SHAPE, np.uint16)

@@ -69,6 +69,7 @@ class Drawing(QObject):
         self._mode = mode
         self.is_touched = is_touched
         self.kinds = kinds_in(labels)
+        self._gone: dict[int, str] = {}
         self._data = labels.data
         self._seen: tuple[tuple[int, ...], int] | None = None
         self._shown = self.plane
@@ -152,7 +153,17 @@ class Drawing(QObject):
     def pass_kinds_on(self, heirs: Mapping[int, int]) -> None:
         """Let objects that were corrected be of the class that others have (0: of none)."""
         changed = {heir: self.kinds.get(parent, "") for heir, parent in heirs.items()}
+        before = self.kinds
         self.set_kinds(changed)
+        self._gone |= {label: kind for label, kind in before.items() if label not in self.kinds}
+
+    def _bring_kinds_back(self) -> None:
+        """Let objects that undo has brought back be of the class that they had."""
+        if self._gone:
+            plane = self.labels.data[self.plane]
+            back = {label: kind for label, kind in self._gone.items() if (plane == label).any()}
+            self._gone = {label: self._gone[label] for label in self._gone.keys() - back.keys()}
+            self.set_kinds({label: kind for label, kind in back.items() if label not in self.kinds})
 
     def _on_features(self) -> None:
         """Follow what is said of classes; a table that says nothing of them is completed."""
@@ -216,6 +227,7 @@ class Drawing(QObject):
         """Take a redrawing for a change, unless it shows another plane: undo tells nothing else."""
         before, self._shown = self._shown, self.plane
         if self.is_touched and before == self._shown:
+            self._bring_kinds_back()
             self._change()
 
     def _change(self) -> None:
