@@ -16,6 +16,7 @@ from qtpy.QtCore import Qt
 from napari_unet._qt.measure import MeasureWidget
 from napari_unet._qt.measure import widget as module
 from napari_unet._qt.measure.report import in_words
+from napari_unet._qt.object_classes import kinds_in, show_kinds
 from napari_unet.measurements import measure
 
 
@@ -255,3 +256,17 @@ def test_boxes_of_a_stack_are_in_their_planes(open_dock, qtbot, labels, monkeypa
     monkeypatch.setattr("napari_unet._qt.measure.boxes.LARGEST", 5)
     dock.boxes_button.click()
     assert "6 boxes are too many to be drawn: save the table" in dock.message.text()
+
+
+def test_measuring_a_stack_keeps_the_classes_of_objects_that_go_on(qtbot, labels, open_dock):
+    viewer, dock = open_dock(ViewerModel())
+    layer = viewer.add_labels(np.stack([labels, labels]), name="fruit")
+    show_kinds(layer, {3: "apple", 7: "pear"})
+    for _ in range(2):
+        press(qtbot, dock)
+        assert layer.features["index"].isna().all(), "a number is of two rows"
+        assert kinds_in(layer) == {3: "apple", 7: "pear"}
+    show_kinds(layer, {7: "pear", 12: "plum"})
+    assert kinds_in(layer) == {7: "pear", 12: "plum"}
+    layer.features = {"label": [3, 3, 7], "index": [np.nan] * 3, "class": ["apple", "plum", "pear"]}
+    assert kinds_in(layer) == {7: "pear"}, "3 is another object in each plane"

@@ -13,24 +13,35 @@ from napari.layers import Labels
 from napari_unet.config import Target
 
 INDEX, CLASS = "index", "class"
+LABEL = "label"
+"""Column of Measure, whose table of a stack has a row for each plane that an object is in."""
 
 
 def kinds_in(labels: Labels) -> dict[int, str]:
-    """Return the class of each label that has one."""
+    """Return the class of each label that has one, and not another in another plane."""
     table = labels.features
     if CLASS not in table:
         return {}
-    said = zip(_numbers(labels), table[CLASS].tolist(), strict=True)
-    return {n: kind for n, kind in said if n > 0 and isinstance(kind, str) and kind}
+    found: dict[int, set[str]] = {}
+    for number, kind in zip(_numbers(labels), table[CLASS].tolist(), strict=True):
+        if number > 0 and isinstance(kind, str) and kind:
+            found.setdefault(number, set()).add(kind)
+    return {number: kinds.pop() for number, kinds in found.items() if len(kinds) == 1}
 
 
 def show_kinds(labels: Labels, kinds: Mapping[int, str]) -> None:
-    """Let each label have its class, and the others none; the table's other columns stay."""
+    """Let each label have its class, and the others none.
+
+    The table's other columns stay, unless its rows are of single planes.
+    """
     table = labels.features
     if not kinds and CLASS not in table:
         return
     numbers = _numbers(labels)
     known = set(numbers)
+    if len(known) < len(numbers):
+        labels.features = {INDEX: sorted(kinds), CLASS: [kinds[n] for n in sorted(kinds)]}
+        return
     more = [number for number in sorted(kinds) if number not in known]
     columns = {name: [*table[name], *[nan] * len(more)] for name in table}
     numbers += more
@@ -39,9 +50,12 @@ def show_kinds(labels: Labels, kinds: Mapping[int, str]) -> None:
 
 
 def _numbers(labels: Labels) -> list[int]:
-    """Return which label each row of the table is of."""
+    """Return which label each row of the table is of, 0 where it does not say so."""
     table = labels.features
-    return [int(number) for number in table.get(INDEX, table.index)]
+    column = table.get(INDEX, table.index)
+    if column.isna().any():
+        column = table.get(LABEL, column)
+    return [0 if number != number else int(number) for number in column]
 
 
 def tells_kinds(target: Target) -> bool:

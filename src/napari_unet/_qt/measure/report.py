@@ -13,6 +13,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from napari_unet._qt.layers import axes_of, micrometres, pixels
+from napari_unet._qt.object_classes import kinds_in
 from napari_unet._qt.watching import fingerprint
 from napari_unet.provenance import KEY, Provenance
 from napari_unet.wording import counted
@@ -104,16 +105,20 @@ def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[flo
 def known_of(labels: Labels) -> dict[int, Table]:
     """Return what features say of the objects already, for each plane.
 
-    Where objects are numbered anew in each plane, no feature is of one of them.
+    Where objects are numbered anew in each plane, no feature is of one of them; but an object that
+    goes on through planes has one class.
     """
     features = labels.features
     names = [name for name in KNOWN if name in features]
-    if not names or "index" not in features or features["index"].isna().any():
+    if names and "index" in features and not features["index"].isna().any():
+        table = {"index": np.asarray(features["index"], np.int64)}
+        for name in names:
+            column = features[name]
+            table[name] = np.asarray(column, float) if name == "score" else _texts(column)
+    elif kinds := kinds_in(labels):
+        table = {"index": np.array(list(kinds)), "class": np.array(list(kinds.values()))}
+    else:
         return {}
-    table = {"index": np.asarray(features["index"], np.int64)}
-    for name in names:
-        column = features[name]
-        table[name] = np.asarray(column, float) if name == "score" else _texts(column)
     return {plane: table for plane in range(prod(pixels(labels).shape[:-2]))}
 
 
