@@ -77,6 +77,19 @@ def test_of_a_multiscale_layer_the_finest_is_saved(tmp_path: Path) -> None:
     assert tifffile.imread(tmp_path / "out.tif").shape == (8, 8)
 
 
+@pytest.mark.parametrize(
+    ("names", "axes"),
+    [("tyx", "TYX"), (("z", "y", "x"), "ZYX"), (("time", "z", "y", "x"), "TZYX"), ((), "ZYX")],
+)
+def test_axes_are_saved_as_they_are_labelled(make_napari_viewer, tmp_path, names, axes) -> None:
+    options = {"axis_labels": tuple(names)} if names else {}
+    layer = labels_layer(make_napari_viewer(), (2,) * (len(axes) - 2) + (8, 8), **options)
+    path = str(tmp_path / "out.ome.tif")
+    assert layer.save(path, plugin=NAME) == [path]
+    with tifffile.TiffFile(path) as file:
+        assert file.series[0].axes == axes
+
+
 def test_labels_are_saved_with_how_they_were_made(make_napari_viewer, tmp_path: Path) -> None:
     made = Provenance(SegmentConfig(threshold=0.6), "ab" * 32, "cells")
     viewer = make_napari_viewer()

@@ -215,7 +215,7 @@ def test_a_stack(open_dock, qtbot, truth, prediction) -> None:
     assert expected.tp + expected.fn == 4
     dock.plane_only.value = True
     press(qtbot, dock)
-    assert dock.message.text().startswith("4 of 4 objects found, 0 missed, 0 invented")
+    assert dock.message.text().startswith("4 of 4 objects found in plane 0, 0 missed")
     layer = viewer.layers[NAME]
     assert layer.data.shape == (1, 60, 80)
     np.testing.assert_array_equal(layer.data[0], truth > 0)
@@ -228,7 +228,7 @@ def test_a_plane_lies_where_it_is(open_dock, qtbot, truth, prediction) -> None:
     dock.plane_only.value = True
     viewer.dims.set_current_step(0, 2)
     press(qtbot, dock)
-    assert dock.message.text().startswith("2 of 4 objects found")
+    assert dock.message.text().startswith("2 of 4 objects found in plane 2, 2 missed")
     layer = viewer.layers["b against a"]
     for point in [(0, 0, 0), (0, 7, 9)]:
         np.testing.assert_allclose(

@@ -645,6 +645,26 @@ def test_what_fails_in_the_network_is_a_sentence(
     np.testing.assert_array_equal(labels_of(viewer)[-1].data, expected(image))
 
 
+def test_what_happened_on_the_way_is_told_to_the_end(open_dock, qtbot, image, monkeypatch) -> None:
+    working, batches = TorchEngine.__call__, []
+
+    def run_out_once(self, batch):
+        batches.append(batch)
+        if len(batches) == 1:
+            raise OutOfMemory("no room")
+        return working(self, batch)
+
+    _, dock = open_dock(image)
+    monkeypatch.setattr(TorchEngine, "__call__", run_out_once)
+    run(qtbot, dock)
+    assert len(batches) > 2
+    count = f"{expected(image).max()} objects in "
+    assert dock.message.text().startswith(count)
+    assert dock.message.text().endswith(". Memory ran out: going on with tiles of 32 pixels.")
+    run(qtbot, dock)
+    assert "Memory" not in dock.message.text()
+
+
 def test_labels_that_do_not_fit_into_memory_are_told(open_dock, qtbot, image, monkeypatch) -> None:
     viewer, dock = open_dock(image)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from napari_unet._qt.layers import micrometres
+from napari_unet._qt.layers import LETTERS, micrometres
 from napari_unet.images import Image, write_labels
 from napari_unet.provenance import KEY, Provenance
 from napari_unet.samples import SAMPLES, load_sample
@@ -56,9 +56,17 @@ def save_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     sizes = micrometres(scale, attributes.get("units") or (None,) * labels.ndim)
     *leading, height, width = sizes
     square = height and width and abs(height - width) <= UNEQUAL * width
-    axes = "TZYX"[-labels.ndim :] if labels.ndim <= 4 else "Q" * (labels.ndim - 2) + "YX"
+    axes = _axes(labels.ndim, attributes.get("axis_labels") or ())
     like = Image(labels, axes, width if square else None, leading[-1] if leading else None)
     return [str(write_labels(path, labels, like=like, made=_made(attributes)))]
+
+
+def _axes(ndim: int, names: Sequence[str]) -> str:
+    """Return a letter per dimension: as it is labelled, or else as it is in most files."""
+    usual = "TZYX"[-ndim:] if ndim <= 4 else "Q" * (ndim - 2) + "YX"
+    pairs = zip(usual[:-2], names or usual, strict=False)
+    named = "".join(LETTERS.get(str(name).lower(), letter) for letter, name in pairs) + "YX"
+    return named if len(set(named)) == ndim and "C" not in named else usual
 
 
 def _made(attributes: dict[str, Any]) -> Provenance | None:

@@ -17,7 +17,7 @@ from napari_unet.tiling import Region
 MADE_HERE = "napari-unet"
 """Key in the metadata of layers that show what a network or a training sees: nobody has taken these
 images, and nobody has annotated them."""
-_LETTERS = {"t": "T", "time": "T", "z": "Z", "c": "C", "channel": "C", "channels": "C"}
+LETTERS = {"t": "T", "time": "T", "z": "Z", "c": "C", "channel": "C", "channels": "C"}
 
 
 def images_of(viewer: napari.viewer.ViewerModel) -> list[Image]:
@@ -37,7 +37,7 @@ def axes_of(layer: Layer) -> str:
     napari displays the last two dimensions at first: they are Y and X. One that its axis labels
     call c or channel holds channels; any other has a slider, and is walked plane by plane.
     """
-    leading = [_LETTERS.get(str(label).lower(), "Q") for label in layer.axis_labels[:-2]]
+    leading = [LETTERS.get(str(label).lower(), "Q") for label in layer.axis_labels[:-2]]
     if leading.count("C") > 1:
         leading = ["Q" if letter == "C" else letter for letter in leading]
     return "".join(leading) + "YX" + "S" * bool(getattr(layer, "rgb", False))

@@ -39,6 +39,23 @@ class Message(QLabel):
         self.setText(text)
 
 
+class Notes:
+    """What a run has to tell besides how far it is: it stays on view until the run is over."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        """Keep a sentence, once."""
+        if text and text not in self._texts:
+            self._texts.append(text)
+
+    def after(self, text: str) -> str:
+        """Return a sentence, and the notes behind it."""
+        end = "." if self._texts and text and text[-1] not in ".…" else ""
+        return " ".join([text + end, *self._texts])
+
+
 def _loud_colour(theme: str) -> str:
     """Return the colour of a theme's warning or error, whichever can be read on its background."""
     colours = get_theme(theme)

@@ -55,22 +55,28 @@ class Report:
 
     def sentence(self) -> str:
         """Say it in plain words."""
-        m = self.chosen
+        m, plane = self.chosen, self._plane
         objects = m.tp + m.fn
+        where = f" in plane {plane}" if plane else ""
         if objects:
-            found = f"{m.tp:,} of {counted(objects)} found, {m.fn:,} missed"
+            found = f"{m.tp:,} of {counted(objects)} found{where}, {m.fn:,} missed"
         else:
-            found = "The truth has no object"
+            found = f"The truth has no object{where}"
         return (
             f"{found}, {m.fp:,} invented, at an IoU of {m.threshold:.2f}; foreground IoU"
             f" {self.foreground_iou:.2f}."
         )
 
+    @property
+    def _plane(self) -> str:
+        """The only plane that was compared, as the sliders count it; "" if it was not one alone."""
+        return " ".join(map(str, self.request.drawn.at)) if self.request.wish.plane_only else ""
+
     def csv(self) -> str:
         """Return a table with a row per threshold; tables of several pairs can be joined."""
         pair = {"prediction": self.request.prediction.name, "truth": self.request.truth.name}
-        if self.request.wish.plane_only:
-            pair["plane"] = " ".join(map(str, self.request.drawn.at))
+        if self._plane:
+            pair["plane"] = self._plane
         whole = {
             "foreground_iou": self.foreground_iou,
             "dice": self.dice,

@@ -25,7 +25,7 @@ from napari_unet._qt.folder.work import (
     reading_sheet,
     segmenting,
 )
-from napari_unet._qt.message import Message
+from napari_unet._qt.message import Message, Notes
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.segment.steps import prepare
 from napari_unet._qt.worker import Job, Steps, UserErrors, sentence
@@ -56,6 +56,7 @@ class FolderWidget(QWidget):
         self._looks_again = False
         self._found: Found | None = None
         self._outcomes: list[Outcome] = []
+        self._notes = Notes()
         self._left = ""
         self._opened = Opened(napari_viewer)
         self.setAcceptDrops(True)
@@ -191,6 +192,7 @@ class FolderWidget(QWidget):
         if self._look is not None:
             self._look.abandon()
         preferences.remember(task.config.model, task.config.device)
+        self._notes = Notes()
         self._run = job = Job(segmenting(task), self, keeps_window=True, saves=True)
         job.progressed.connect(self._on_progress)
         job.returned.connect(self._on_returned)
@@ -226,17 +228,17 @@ class FolderWidget(QWidget):
                 self._opened.forget(step.outcome.job.labels)
         elif is_new:
             self.table.follow(step.number)
-        if step.message:
-            self.message.warn(step.message)
-        elif self.stop_button.isEnabled() and step.outcome is None:
-            self.message.tell(f"Segmenting {step.row.name}…")
+        self._notes.add(step.message)
+        if self.stop_button.isEnabled() and step.outcome is None:
+            self.message.tell(self._notes.after(f"Segmenting {step.row.name}…"))
         self._show_summary()
 
     def _on_returned(self, is_all: bool) -> None:
         found = self._found
         assert found is not None
         what = "Done" if is_all else "Stopped; press Segment Folder to go on"
-        self.message.tell(f"{what}. Results are in {_short(found.task.place.output)}.")
+        text = f"{what}. Results are in {_short(found.task.place.output)}."
+        self.message.tell(self._notes.after(text))
 
     def _on_ended(self) -> None:
         self._run, self._left = None, ""

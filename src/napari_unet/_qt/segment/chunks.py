@@ -8,6 +8,7 @@ import napari
 from napari.layers import Labels
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_unet._qt.message import Notes
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.segment.request import Request
 from napari_unet._qt.segment.steps import chunk_steps
@@ -43,7 +44,7 @@ class Chunks:
 
     def __init__(self, request: Request, force: bool) -> None:
         self._request, self._force = request, force
-        self._notes: list[str] = []
+        self._notes = Notes()
         self._waiting: tuple[str, int] | None = None  # since that many tasks of a step were done
 
     def steps(self) -> Steps:
@@ -56,16 +57,16 @@ class Chunks:
 
         if progress.message == WAITING:
             self._waiting = progress.step, progress.done
-        elif progress.message and progress.message not in self._notes:
-            self._notes.append(progress.message)
+        else:
+            self._notes.add(progress.message)
         if self._waiting == (progress.step, progress.done):
-            return self._with_notes(WAITING)
+            return self._notes.after(WAITING)
         text = STEPS[progress.step]
         if progress.step != "measuring":
             bar.reach(progress.share)
             left = bar.left(progress.share)
             text = f"{text} {progress.done} of {progress.total}{left}"
-        return self._with_notes(text)
+        return self._notes.after(text)
 
     @property
     def stopped(self) -> str:
@@ -84,7 +85,7 @@ class Chunks:
                 f" {result.approximate} areas of touching objects were too large to be split whole:"
                 " their objects are approximate."
             )
-        return self._with_notes(text)
+        return self._notes.after(text)
 
     def add_layer(
         self,
@@ -105,10 +106,6 @@ class Chunks:
         )
         layer.editable = False  # what is on disk stays what was found
         return layer
-
-    def _with_notes(self, text: str) -> str:
-        end = "." if self._notes and text[-1] not in ".…" else ""
-        return " ".join([text + end, *self._notes])
 
 
 def ask_to_begin_anew(begun: str, parent: QWidget) -> bool:

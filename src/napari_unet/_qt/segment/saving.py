@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ def save_steps(layer: Labels, path: Path) -> Callable[[], Generator[None, None, 
     """Return the steps of a job that writes the labels as they are now."""
     data = pixels(layer)
     labels = data.copy() if isinstance(data, np.ndarray) else data  # else read in the thread
-    attributes = {"scale": layer.scale, "units": layer.units, "metadata": dict(layer.metadata)}
+    names = ("scale", "units", "axis_labels", "metadata")
+    attributes = {name: copy(getattr(layer, name)) for name in names}
     path = path if path.suffix else path.with_suffix(".tif")
 
     def steps() -> Generator[None, None, str]:

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 from napari_unet._qt import form, preferences
 from napari_unet._qt.dock import button, put_into
 from napari_unet._qt.form import Field
-from napari_unet._qt.message import Message
+from napari_unet._qt.message import Message, Notes
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.segment.chunks import STORED, Chunks, ask_to_begin_anew
 from napari_unet._qt.segment.inputs import NO_IMAGE, Inputs
@@ -88,7 +88,7 @@ class SegmentWidget(QWidget):
         self._chunks: Chunks | None = None  # of a run that goes by chunks
         self._stored: Labels | None = None  # what the last of these has made
         self._ending = False  # whether the run was given up, and its thread still ends a tile
-        self._share = 0.0
+        self._share, self._notes = 0.0, Notes()
         self.inputs = Inputs(napari_viewer)
         self.segment_button = button("Segment", "Find the objects, and put them in a new layer.")
         self.stop_button = button("Stop", "End after this tile, and keep what is done.")
@@ -163,7 +163,7 @@ class SegmentWidget(QWidget):
         device = str(self.inputs.device.value)
         preferences.remember(request.config.model, device, request.scheduler)
         self._drawing = False
-        self._share = 0.0
+        self._share, self._notes = 0.0, Notes()
         self._chunks = Chunks(request, force) if request.output else None
         steps = self._chunks.steps if self._chunks else partial(live_steps, request)
         # A client of a scheduler, or a folder of what is done, is not to be left as it stands.
@@ -225,10 +225,9 @@ class SegmentWidget(QWidget):
             return
         self._share = shown.progress.share
         text = self.progress.advance(shown.progress)
-        if shown.progress.message:
-            self.message.warn(shown.progress.message)
-        elif self.stop_button.isEnabled():
-            self.message.tell(text)
+        self._notes.add(shown.progress.message)
+        if self.stop_button.isEnabled():
+            self.message.tell(self._notes.after(text))
 
     def _begin_result(self) -> None:
         """Make a layer for what comes; labels of an earlier run are outlined, to compare them."""
@@ -253,6 +252,7 @@ class SegmentWidget(QWidget):
     def _on_segmented(self, segmentation: Segmentation) -> None:
         self._end_run(segmentation)
         self._tell_count(stopped=self._share < 1)
+        self.message.tell(self._notes.after(self.message.text()))
         if self._result is not None and not self._result.can_decide:
             self.message.tell(
                 f"{self.message.text()} The image is too large to keep what the network said of"
