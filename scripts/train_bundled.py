@@ -35,7 +35,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_unet.batch import load_pairs
-from napari_unet.checkpoint import Checkpoint
+from napari_unet.checkpoint import Checkpoint, rehead
 from napari_unet.config import Preprocessing, Recipe, Target, TrainConfig, UNetConfig
 from napari_unet.images import pair_by_stem
 from napari_unet.library import BUNDLED, Card
@@ -49,8 +49,8 @@ from napari_unet.training import (
 )
 
 RECIPE = Recipe(
-    UNetConfig(out_channels=3, base_channels=24, padding="same", batch_norm=True, dropout=0.0),
-    Target(extras=("distance",)),
+    UNetConfig(out_channels=4, base_channels=24, padding="same", batch_norm=True, dropout=0.0),
+    Target(extras=("distance", "extent")),
     TrainConfig(
         batch=6,
         patch=128,
@@ -215,6 +215,7 @@ def run(args: argparse.Namespace) -> None:
     )
     known = Checkpoint.load(args.start) if args.start else None
     kept, held, start = prepare(plan, args.data, known, config, args.without)
+    start = _told(start, known, args)
     print(f"{len(kept)} images to train on, {len(held)} held out", flush=True)
     # Each object, rather than each image, is to be seen alike; images of many, though, are large.
     chance = np.sqrt([1 + e.objects for e in kept])
@@ -249,7 +250,8 @@ def prepare(
     sources = [s for s in plan.sources if s.name != without]
     groups = [list(source.pairs(data)) for source in sources]
     rule = Preprocessing(zoom=plan.zoom, invert_bright=plan.invert_bright)
-    start = known or untrained(Card(RECIPE.network, RECIPE.target, rule), config.seed)
+    new = untrained(Card(RECIPE.network, RECIPE.target, rule), config.seed)
+    start = rehead(known, RECIPE.network.in_channels, RECIPE.target) if known else new
     start = start.seeing(rule)
     kept: list[Example] = []
     held: list[Example] = []
@@ -274,8 +276,21 @@ def describe(plan: Plan, start: Checkpoint, without: str | None) -> Checkpoint:
     return replace(start, card=replace(start.card, provenance=provenance))
 
 
+def _told(start: Checkpoint, known: Checkpoint | None, args: argparse.Namespace) -> Checkpoint:
+    """Say in a checkpoint's card by which commands it came about, those of its start first."""
+    words = ["python scripts/train_bundled.py", args.name, "DATA"]
+    for name in ("start", "iterations", "minutes", "rate", "patch", "batch", "without", "seed"):
+        value = getattr(args, name)
+        if value is not None:
+            words += [f"--{name}", value.name if isinstance(value, Path) else str(value)]
+    before = known.card.provenance.get("command", "") if known else ""
+    command = "; ".join(filter(None, (before, " ".join(words))))
+    provenance = start.card.provenance | {"command": command}
+    return replace(start, card=replace(start.card, provenance=provenance))
+
+
 def finish(name: str, output: Path, scores: Sequence[Path]) -> None:
-    """Put a checkpoint into the package, with the command that made it and its test scores."""
+    """Put a checkpoint into the package, with its test scores."""
     best = Checkpoint.load(output)
     told: dict[str, float] = {}
     for path in scores:
@@ -284,7 +299,6 @@ def finish(name: str, output: Path, scores: Sequence[Path]) -> None:
         told |= {f"{t}{of_set}": round(pooled[t]["ap"], 4) for t in THRESHOLDS}
     provenance = best.card.provenance | {
         "name": name,
-        "command": f"python scripts/train_bundled.py {name} DATA",
         "failures": PLANS[name].failures,
         "scores": {
             "test": "AP over all objects of the test images, at IoU thresholds",

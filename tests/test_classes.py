@@ -114,7 +114,7 @@ def test_scores_of_a_sigmoid_are_those_of_the_object_and_of_what_is_left():
     [
         ({"classes": ("background", "a", "b"), "activation": "sigmoid"}, "more than two classes"),
         ({"classes": ("background", "a", "a")}, "each class once"),
-        ({"instances": False, "extras": ("distance",)}, "areas have no distance"),
+        ({"instances": False, "extras": ("distance",)}, "areas have none"),
         ({"activation": "tanh"}, "softmax or sigmoid"),
     ],
 )

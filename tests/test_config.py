@@ -63,7 +63,8 @@ rules = st.builds(
     pixel_size=st.none() | st.floats(1e-3, 1e3),
 )
 names = st.lists(st.text(max_size=5), min_size=2, max_size=4, unique=True).map(tuple)
-targets = st.builds(Target, classes=names, extras=st.sampled_from([(), ("distance",)])) | st.builds(
+extras = st.sampled_from([(), ("distance",), ("extent",), ("distance", "extent")])
+targets = st.builds(Target, classes=names, extras=extras) | st.builds(
     Target, classes=names, instances=st.just(False)
 )
 trainings = st.builds(

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from napari_unet.config import Target
 from napari_unet.instances import (
     class_map,
     classify,
     fill_object_holes,
     grow_into_ridges,
     label_scores,
+    object_evidence,
     object_scores,
     relabel,
     remove_border_objects,
@@ -329,3 +331,21 @@ def test_what_a_ring_of_touching_objects_surrounds_is_no_hole():
     labels = label_scores((depth > 0).astype(float), np.clip(depth, 0, 1))
     assert labels.max() == 6
     assert labels[35, 35] == 0
+
+
+def test_extent_says_where_objects_end_and_the_classes_where_they_are_parted():
+    labels = np.zeros((20, 30), np.int32)
+    labels[4:16, 3:14], labels[4:16, 14:26] = 1, 2
+    inside = ndimage.binary_erosion(labels > 0, iterations=2).astype(float)
+    inside[:, 12:16] = 0.1  # between neighbours the weight map lowers the score by far
+    extent = np.where(labels > 0, 0.8, 0.2)
+    flat = np.where(labels > 0, 0.9, 0.0)  # a distance that parts nothing
+    scores = np.stack([1 - inside, inside, flat, extent])
+    whole = label_scores(*object_evidence(scores, Target(extras=("distance", "extent"))))
+    assert whole.max() == 2
+    assert (whole > 0).sum() == (labels > 0).sum()
+    assert ((whole == labels) | (np.abs(np.arange(30) - 13.5) < 3)).all()
+    less = label_scores(*object_evidence(scores[:3], Target(extras=("distance",))))
+    assert (less > 0).sum() < 0.7 * (labels > 0).sum()
+    alone = object_evidence(scores[[0, 1, 3]], Target(extras=("extent",)))
+    np.testing.assert_array_equal(alone, (extent, inside))

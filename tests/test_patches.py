@@ -28,6 +28,17 @@ def test_example_holds_the_image_its_target_and_the_weight_map():
     assert example.image.dtype == example.weights.dtype == np.float32
 
 
+def test_extra_outputs_are_in_the_order_of_their_names():
+    image, labels = annotated()
+    labels[0] = -1
+    for names in (("distance", "extent"), ("extent", "distance"), ("extent",)):
+        (example,) = prepare(image, labels, RULE, Target(extras=names))
+        assert len(example.target) == 1 + len(names)
+        extent, inside = example.target[1 + names.index("extent")], example.target[0]
+        np.testing.assert_array_equal(extent, labels > 0)
+        assert (extent - inside).sum() == 2 * 12, "the ridge is in the objects, too"
+
+
 def test_planes_without_annotation_are_left_out():
     image, labels = annotated()
     stack = np.stack([image] * 3)

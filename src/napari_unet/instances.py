@@ -32,11 +32,17 @@ RIDGE_REACH = 3
 def object_evidence(scores: Floats, target: Target) -> tuple[Floats, Floats | None]:
     """Return what objects are found by in a network's scores (K, Y, X): foreground and distance.
 
+    With an output "extent", that is the foreground, and the distance is at most the score of the
+    classes, which is low on the ridges between objects: there they are split.
+
     Scores of 0 everywhere, where nothing was predicted, are background.
     """
     classes = len(target.classes)
-    distance = scores[classes] if "distance" in target.extras else None
-    return scores[1:classes].sum(axis=0), distance
+    extras = dict(zip(target.extras, scores[classes:], strict=True))
+    foreground, distance = scores[1:classes].sum(axis=0), extras.get("distance")
+    if "extent" not in extras:
+        return foreground, distance
+    return extras["extent"], foreground if distance is None else np.minimum(distance, foreground)
 
 
 def label_scores(

@@ -104,7 +104,8 @@ class TrainConfig:
     seed : int
         Seed of every random choice.
     patience : int
-        Validations without an improvement after which training ends early; 0: never.
+        Validations without an improvement after which training ends early, counted in the second
+        half of the budget, when the learning rate is below half of its peak; 0: never.
     resize : bool
         Where objects are clearly larger or smaller than those that the network knows, resize images
         to where it finds most of them; for a new network, shrink objects wider than 32 pixels to

@@ -26,7 +26,10 @@ class Target(Record):
         Class names, background first.
     extras : tuple of str
         Further outputs. "distance" is the distance to the object's border, divided by its maximum
-        in that object: 1 in the middle, 0 on the background.
+        in that object: 1 in the middle, 0 on the background. "extent" is 1 in objects, the ridges
+        between them included, and 0 on the background; it is learnt without the weight map, under
+        which scores between objects are lower than their chance to be one, so it says where objects
+        end.
     instances : bool
         True if the foreground is made of countable objects, False for areas (semantic classes).
     activation : {"softmax", "sigmoid"}
@@ -42,10 +45,11 @@ class Target(Record):
         require(len(self.classes) >= 2, "classes", self.classes, "name background and one more")
         twice = len(set(self.classes)) < len(self.classes)
         require(not twice, "classes", self.classes, "name each class once")
-        unknown = sorted(set(self.extras) - {"distance"})
-        require(not unknown, "extras", self.extras, "the only extra output known is 'distance'")
+        known_extras = ("distance", "extent")
+        unknown = sorted(set(self.extras) - set(known_extras))
+        require(not unknown, "extras", self.extras, f"the known ones are {known_extras}")
         fits = self.instances or not self.extras
-        require(fits, "extras", self.extras, "areas have no distance to their border; leave it out")
+        require(fits, "extras", self.extras, "they are of objects; areas have none")
         known = get_args(Activation)
         require(self.activation in known, "activation", self.activation, "use softmax or sigmoid")
         binary = self.activation == "softmax" or len(self.classes) == 2

@@ -207,8 +207,8 @@ def teach(
     else:
         classes, weights = area_target(plane.labels, len(target.classes), balance=balance)
     channels = [classes.astype(np.float32)]
-    if "distance" in target.extras:
-        channels.append(distance_target(plane.labels))
+    extras = {"distance": distance_target, "extent": _extent_target}
+    channels += [extras[name](plane.labels) for name in target.extras]
     return Example(
         plane.image,
         plane.labels,
@@ -218,6 +218,10 @@ def teach(
         pixel_size=plane.pixel_size,
         origin=plane.origin,
     )
+
+
+def _extent_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    return (labels > 0).astype(np.float32)
 
 
 def _object_classes(plane: Plane, target: Target) -> NDArray[np.intp]:

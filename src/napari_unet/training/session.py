@@ -23,6 +23,8 @@ from napari_unet.training.state import DEFAULT_RATE, Files, Run, described, fing
 
 WARM_UP = 0.05
 """Share of the budget over which the learning rate rises to its peak."""
+COOLING = 0.5
+"""Share of the budget from which validations without an improvement count."""
 SAVE_EVERY = 60.0
 """Seconds after which the state is saved even if no validation is due: a crash costs no more."""
 WINDOW = 1.5
@@ -153,7 +155,9 @@ class Session:
         if not self.run.iteration:
             self.before = judgements
         improved = merit(scores) > self.run.best
-        self.run.stale = 0 if improved else self.run.stale + 1
+        # Much is still to come while the rate is high.
+        hopeless = not improved and self.fraction >= COOLING
+        self.run.stale = self.run.stale + 1 if hopeless else 0
         if improved:
             self.run.best, self.judgements = merit(scores), judgements
             self.best = self._checkpoint(scores)
@@ -344,7 +348,7 @@ def learning_rate(config: TrainConfig, fraction: float) -> float:
     """
     peak = config.learning_rate or DEFAULT_RATE
     if fraction < WARM_UP:
-        return peak * (fraction + WARM_UP / 10) / WARM_UP
+        return peak * min(0.1 + fraction / WARM_UP, 1.0)
     if config.optimizer == "sgd":
         return peak
     return peak * (1 + cos(pi * (fraction - WARM_UP) / (1 - WARM_UP))) / 2
