@@ -34,7 +34,7 @@ def drawn(mode: Mode = Mode.REGIONS, regions: tuple[Region, ...] = ()) -> Annota
     labels[6, 9] = 70_000
     if mode is Mode.SCRIBBLES:
         labels[0] = BACKGROUND
-    return Annotation(labels, mode, regions, pixel_size=0.25)
+    return Annotation(labels, mode, regions, pixel_size=(0.5, 0.25))
 
 
 def stack(regions: tuple[Region, ...] = ()) -> Annotation:
@@ -153,7 +153,7 @@ def test_other_programs_see_the_labels_only(tmp_path: Path):
     assert tifffile.imread(path).shape == (8, 10)
     with tifffile.TiffFile(path) as file:
         assert len(file.pages) == 1
-    assert read_image(path).pixel_size == pytest.approx(0.25)
+    assert read_image(path).pixel_sides == pytest.approx((0.5, 0.25))
     sidecar = json.loads(path.with_suffix(".json").read_text())
     assert sidecar["regions"] == [{"plane": [], "rows": [0, 8], "columns": [0, 4]}]
     assert sidecar["mode"] == "regions"
@@ -191,7 +191,7 @@ def test_labels_of_others(tmp_path: Path):
         annotation = read_annotation(path)
         np.testing.assert_array_equal(annotation.labels, labels % 65_536)
         np.testing.assert_array_equal(annotation.target(), labels % 65_536)
-        assert annotation.pixel_size == pytest.approx(0.5)
+        assert annotation.pixel_size == pytest.approx((0.5, 0.5))
 
 
 def test_labels_replaced_by_another_program_keep_their_regions(tmp_path: Path):

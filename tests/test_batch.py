@@ -20,16 +20,18 @@ from napari_unet.batch import (
     load_pairs,
     look,
     plan,
+    running,
     segment_files,
 )
 from napari_unet.batch.overview import LARGEST, OUTLINE, outlined
-from napari_unet.batch.record import NAME, Record
+from napari_unet.batch.record import INTERRUPTED, NAME, Record
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.engines import TorchEngine
-from napari_unet.images import Image, read_image
+from napari_unet.images import Image, read_image, read_provenance, write_labels
 from napari_unet.images.rois import read_rois
 from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
+from napari_unet.provenance import Provenance
 from napari_unet.segmentation import SegmentProgress
 from napari_unet.training import prepare_pairs, untrained
 
@@ -230,8 +232,6 @@ def test_a_bad_file_is_told_again_and_tried_again(sources: list[Path]) -> None:
 
 
 def test_an_error_of_ours_does_not_end_the_others(sources, monkeypatch, caplog) -> None:
-    from napari_unet.batch import running
-
     read = running.read_image
 
     def fail(path, **options):
@@ -262,9 +262,87 @@ def test_labels_of_others_are_never_written_over(sources: list[Path]) -> None:
     assert [(o.error, o.before) for o in forced] == [("", False), ("", False), ("", True)]
 
 
-def test_rois_that_are_missing_are_made_of_the_labels(sources: list[Path], monkeypatch) -> None:
-    from napari_unet.batch import running
+class Killed(BaseException):
+    """What no handler sees, as a kill -9."""
 
+
+def fails_once(monkeypatch, name: str, error: BaseException, *, after: bool = False) -> None:
+    """Let a function of the batch raise the first time, before or after it has done its work."""
+    work = getattr(running, name)
+
+    def fail(*args, **options):
+        monkeypatch.setattr(running, name, work)
+        if after:
+            work(*args, **options)
+        raise error
+
+    monkeypatch.setattr(running, name, fail)
+
+
+@pytest.mark.parametrize("name", ["write_labels", "write_table", "write_rois"])
+def test_an_image_whose_files_were_being_written_at_a_kill_is_done_anew(
+    sources: list[Path], monkeypatch, name: str
+) -> None:
+    jobs, wish = plan(sources[:2], None), replace(WISH, objects=True, rois=True)
+    fails_once(monkeypatch, name, Killed(), after=True)
+    with pytest.raises(Killed):
+        outcomes(jobs, wish=wish, record=True)
+    assert jobs[0].labels.exists()
+    (at, _) = look(jobs, wish)
+    assert (at.state, at.reason) == (State.FAILED, INTERRUPTED)
+    assert states(jobs, replace(wish, sha256="1" * 64)) == ["waiting", "waiting"]
+    found = outcomes(jobs, wish=wish, resume=True)
+    assert [(o.error, o.before, o.objects) for o in found] == [("", False, 2)] * 2
+    assert states(jobs, wish) == ["done", "done"]
+
+
+def test_labels_put_in_place_of_those_of_a_killed_batch_are_kept(
+    sources: list[Path], monkeypatch
+) -> None:
+    jobs = plan(sources[:1], None)
+    fails_once(monkeypatch, "write_labels", Killed())
+    with pytest.raises(Killed):
+        outcomes(jobs, record=True)
+    assert states(jobs) == ["failed"]
+    other = replace(WISH, sha256="1" * 64)
+    for made in (None, other.made(jobs[0]), replace(WISH.made(jobs[0]), image="b.tif")):
+        write_labels(jobs[0].labels, np.ones((40, 40), np.uint16), made=made)
+        assert states(jobs) == ["skipped"]
+
+
+def test_a_full_disk_does_not_make_our_labels_somebody_elses(
+    sources: list[Path], monkeypatch
+) -> None:
+    jobs, wish = plan(sources[:1], None), replace(WISH, objects=True)
+    fails_once(monkeypatch, "write_table", OSError("the disk is full"))
+    (failed,) = outcomes(jobs, wish=wish, record=True)
+    assert (failed.state, failed.error, failed.written) == (State.FAILED, "the disk is full", True)
+    assert states(jobs, wish) == ["failed"]
+    (done,) = outcomes(jobs, wish=wish, resume=True)
+    assert (done.error, done.objects) == ("", 2)
+
+
+def test_a_name_that_is_no_text_stops_nothing(sources: list[Path], tmp_path: Path) -> None:
+    odd = tmp_path / "a\udcff\u2028.tif"
+    try:
+        sources[0].rename(odd)
+    except OSError:
+        pytest.skip("no such names here")
+    out = tmp_path / "out"
+    jobs = plan([odd, sources[1]], out)
+    wish = replace(WISH, objects=True, boxes=True, rois=True, scores=True)
+    path = out / "overview.png"
+    found = outcomes(jobs, wish=wish, resume=True, overview=Overview(path, jobs))
+    assert [(o.error, o.objects) for o in found] == [("", 2)] * 2
+    assert is_outlined(cell(path, 0))
+    assert states(jobs, wish) == ["done"] * 2
+    found = outcomes(jobs, wish=wish, resume=True, overview=Overview(path, jobs))
+    assert [o.before for o in found] == [True, True]
+    (row, _) = csv.DictReader(jobs[0].objects.read_text("utf-8").split("\n"))
+    assert row["image"].startswith("a\\udcff")
+
+
+def test_rois_that_are_missing_are_made_of_the_labels(sources: list[Path], monkeypatch) -> None:
     jobs = plan(sources[:1], None)
     outcomes(jobs, resume=True)
     # Tables and scores are not to be had of labels: they hold what the network said.
@@ -285,8 +363,8 @@ def test_a_record_that_a_crash_has_cut_off_loses_its_last_line_only(sources: lis
     path = sources[0].with_name(NAME)
     text = path.read_text("utf-8")
     path.write_text(text[:-40], "utf-8")
-    assert Record(path.parent).entry(jobs[1]) is None
-    jobs[1].labels.unlink()
+    entry = Record(path.parent).entry(jobs[1])
+    assert entry.outcome.error == INTERRUPTED
     outcomes(jobs, resume=True)
     assert states(jobs) == ["done"] * 3
     path.write_text('[]\n{"labels": "a_labels.tif"}\n{"labels": 3}\n\x00', "utf-8")
@@ -354,6 +432,8 @@ def test_an_overview_shows_all_images(sources: list[Path], tmp_path: Path, monke
     path.write_bytes(b"no picture")  # a damaged one is drawn anew, from the files
     list(steps(jobs, resume=True, overview=Overview(path, jobs)))
     np.testing.assert_array_equal(cell(path, 0), first)
+    made = Provenance(CONFIG, WISH.sha256)
+    assert read_provenance(path).to_dict() == made.to_dict()
 
 
 def test_an_overview_of_many_images_stays_small(tmp_path: Path, monkeypatch) -> None:
@@ -396,3 +476,26 @@ def test_pictures_of_any_image_have_exact_outlines(shape, axes, kind, rng) -> No
     np.testing.assert_array_equal((picture == OUTLINE).all(axis=-1), expected)
     assert np.asarray(outlined(image, labels, (30, 50))).shape == (20, 30, 3)
     assert np.asarray(outlined(image, labels, (300, 500))).shape == (200, 300, 3)
+
+
+def test_pixels_that_are_no_squares_keep_their_size(tmp_path: Path) -> None:
+    image = np.zeros((40, 40), np.uint16)
+    image[20:30, 20:30] = 200
+    path = tmp_path / "a.ome.tif"
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 2.0}
+    tifffile.imwrite(path, image, ome=True, metadata=sizes)
+    rule = replace(CARD.preprocessing, diameter=20.0, pixel_size=0.5)
+    (job,) = plan([path], None, ome=True)
+    wish = replace(WISH, scores=True, objects=True, boxes=True)
+    (done,) = outcomes([job], card=replace(CARD, preprocessing=rule), wish=wish)
+    assert not done.error
+    scores = read_image(job.scores)  # enlarged twice, both ways: a pixel is as large as 1 x 1 um
+    assert (scores.data.shape[-2:], scores.pixel_sides) == ((80, 80), (1.0, 0.25))
+    assert read_image(job.labels).pixel_sides == (2.0, 0.5)
+    objects, boxes = (
+        next(csv.DictReader(table.read_text("utf-8").splitlines()))
+        for table in (job.objects, job.boxes)
+    )
+    assert float(objects["area_um2"]) == float(objects["area_px"])
+    top, left, bottom, right = (float(boxes[f"{n}_um"]) for n in ("top", "left", "bottom", "right"))
+    assert bottom - top == 4 * (right - left)

@@ -1,9 +1,5 @@
 """Labels made chunk by chunk are those made in memory, on scores that are drawn in the image."""
 
-import os
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,80 +8,14 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
-from scipy.ndimage import gaussian_filter
 
+from _drawn import CARD, CONFIG, RULE, Drawn, card, chunked, drawing, in_memory
 from napari_unet.chunked import Source, is_chunked, seams, segment_chunked, splitting
 from napari_unet.chunked.source import as_image, as_lazy, fingerprint
-from napari_unet.chunked.work import Work
-from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
+from napari_unet.config import Target
 from napari_unet.images import ngff
-from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import ChannelStack
-from napari_unet.segmentation import segment_steps
-
-TARGET = Target(extras=("distance",))
-RULE = Preprocessing(channels=2, low=0, high=100, invert_bright=False, diameter=10.0)
-CONFIG = SegmentConfig(device="cpu", tile=16, min_size=4, threshold=0.5)  # chunks of 32
-
-
-def card(target: Target = TARGET, rule: Preprocessing = RULE) -> Card:
-    network = UNetConfig(
-        in_channels=rule.channels, out_channels=target.channels, base_channels=2, depth=1
-    )
-    return Card(replace(network, padding="same"), target, rule)
-
-
-CARD = card()
-
-
-class Drawn:
-    """An engine whose scores are the image: background is what the first channel leaves."""
-
-    notice = ""
-
-    def __init__(self, config=CARD.network, seconds=0.0):
-        self.config, self.seconds, self.calls = config, seconds, 0
-
-    def __call__(self, batch):
-        time.sleep(self.seconds)
-        self.calls += 1
-        return np.concatenate([1 - batch[:, :1], batch], axis=1)
-
-    @property
-    def channels(self):
-        return self.config.out_channels
-
-    def choose_tile(self, shape):
-        return 64
-
-    def fall_back(self):
-        return False
-
-
-def drawing(shape=(100, 75), seed=0, smooth=2.0, channels=2) -> np.ndarray:
-    """Components, holes and islands of all sizes; min and max are 0 and 1000, so scores are it."""
-    random = np.random.default_rng(seed)
-    image = np.stack([gaussian_filter(random.normal(size=shape), s) for s in (smooth, 1.0)])
-    image -= image.min(axis=(1, 2), keepdims=True)
-    image *= 1000 / image.max(axis=(1, 2), keepdims=True)
-    return image[:channels].astype(np.uint16)
-
-
-def in_memory(image, config=CONFIG, card=CARD, axes="CYX"):
-    return run_to_end(segment_steps(image, Drawn(card.network), card, config, axes)).labels
-
-
-def steps(image, folder: Path, config=CONFIG, card=CARD, axes="CYX", engine=None, **options):
-    source = Source(folder / "image.zarr", axes, image)
-    engine = engine or Drawn(card.network)
-    path = folder / "labels.zarr"
-    return segment_chunked(source, path, config, engine=engine, card=card, **options)
-
-
-def chunked(image, folder: Path, *arguments, **options):
-    result = run_to_end(steps(image, folder, *arguments, **options))
-    return zarr.open_array(result.path / "0", mode="r")[:], result
 
 
 @pytest.mark.parametrize(
@@ -128,6 +58,16 @@ def test_a_model_without_distances(tmp_path: Path):
     one = card(Target(), replace(RULE, channels=1))
     labels, _ = chunked(image, tmp_path, CONFIG, one, "YX")
     np.testing.assert_array_equal(labels, in_memory(image, CONFIG, one, "YX"))
+
+
+def test_a_model_with_an_extent(tmp_path: Path):
+    image = np.concatenate([drawing(seed=6), drawing(seed=12, channels=1)])
+    three = card(Target(extras=("distance", "extent")), replace(RULE, channels=3))
+    labels, result = chunked(image, tmp_path, CONFIG, three)
+    expected = in_memory(image, CONFIG, three)
+    np.testing.assert_array_equal(labels, expected)
+    assert (expected > 0).mean() == pytest.approx((image[2] >= 500).mean(), abs=0.1)
+    assert result.objects == expected.max() > 1
 
 
 def test_a_model_of_areas(tmp_path: Path):
@@ -213,64 +153,6 @@ def test_what_is_too_large_stays_one_without_distances(tmp_path: Path, monkeypat
     assert result.approximate > 0
 
 
-def test_it_goes_on_where_it_was_stopped(tmp_path: Path):
-    """Whenever that was: each run does a few tasks more."""
-    image, engine = drawing(seed=12), Drawn()
-    for done in range(1, 100, 7):
-        work = steps(image, tmp_path, engine=engine)
-        try:
-            for _ in range(done):
-                next(work)
-            work.send(True)
-        except StopIteration as end:
-            if end.value is not None:
-                break
-    labels = zarr.open_array(tmp_path / "labels.zarr" / "0", mode="r")[:]
-    np.testing.assert_array_equal(labels, in_memory(image))
-    once = Drawn()
-    chunked(image, tmp_path, engine=once, force=True)
-    assert engine.calls <= once.calls + 8  # a stop loses no chunk that was done
-
-
-KILLED = """
-import sys
-from pathlib import Path
-import test_chunked as t
-for step in t.steps(t.drawing(seed=13), Path(sys.argv[1]), engine=t.Drawn(seconds=0.02)):
-    print(step.step, step.done, flush=True)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("when", ["predicting 4", "growing 4"])
-def test_it_goes_on_after_it_was_killed(tmp_path: Path, when: str):
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, cwd=Path(__file__).parent, text=True
-    ) as process:
-        assert process.stdout is not None
-        next(line for line in process.stdout if line.startswith(when))
-        process.kill()
-    assert not (tmp_path / "labels.zarr").exists()
-    engine = Drawn()
-    labels, _ = chunked(drawing(seed=13), tmp_path, engine=engine)
-    np.testing.assert_array_equal(labels, in_memory(drawing(seed=13)))
-    assert engine.calls <= 12 * 4 - 4 * 4  # the tiles of four chunks at least are not done again
-
-
-def test_other_settings_do_not_go_on(tmp_path: Path):
-    image = drawing(seed=14)
-    work = steps(image, tmp_path)
-    for _ in range(4):
-        next(work)
-    work.close()
-    other = replace(CONFIG, threshold=0.4)
-    with pytest.raises(ValueError, match=r"threshold = 0\.5 and not 0\.4.*--force"):
-        chunked(image, tmp_path, other)
-    labels, _ = chunked(image, tmp_path, other, force=True)
-    np.testing.assert_array_equal(labels, in_memory(image, other))
-
-
 def test_labels_that_exist_are_replaced_by_force_only(tmp_path: Path):
     chunked(drawing(seed=15), tmp_path)
     with pytest.raises(ValueError, match=r"exists already.*--force"):
@@ -279,33 +161,50 @@ def test_labels_that_exist_are_replaced_by_force_only(tmp_path: Path):
     np.testing.assert_array_equal(labels, in_memory(drawing(seed=16)))
 
 
-def test_what_was_left_by_a_run_that_was_killed_at_its_end(tmp_path: Path, monkeypatch):
-    image, engine = drawing(seed=21), Drawn()
-    for _ in range(2):  # the second one puts the labels of the first aside
-        with monkeypatch.context() as patch:
-            patch.setattr(Work, "drop", lambda self: None)
-            chunked(image, tmp_path, engine=engine, force=True)
-    labels, _ = chunked(image, tmp_path, engine=engine, force=True)
-    np.testing.assert_array_equal(labels, in_memory(image))
-    assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
+@pytest.fixture
+def pyramid(tmp_path: Path) -> Path:
+    """A group with two levels, and labels."""
+    group = zarr.create_group(tmp_path / "image.zarr")
+    for level in "01":
+        group.create_array(level, shape=(8, 8), dtype="u1")[:] = 1
+    group.create_group("labels").create_group("known").create_array("0", shape=(8, 8), dtype="u1")
+    return tmp_path / "image.zarr"
 
 
-def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, monkeypatch):
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize(
+    ("image", "labels", "message"),
+    [
+        ("image.zarr/0", "image.zarr", "holds the image"),
+        ("image.zarr/0", "link.zarr", "holds the image"),
+        ("link.zarr/0", "image.zarr", "holds the image"),
+        ("image.zarr/labels/known/0", "image.zarr/labels/known", "holds the image"),
+        ("image.zarr/0", "link.zarr/0", "is the image itself"),
+        ("image.zarr/0", "image.zarr/1", "lies in the image"),
+        ("image.zarr", "image.zarr/labels", "lies in the image"),
+        ("image.zarr", "link.zarr/new.zarr", "lies in the image"),
+        ("image.zarr/0", "image.zarr/0/labels/new", "lies in the image"),
+    ],
+)
+def test_labels_do_not_take_the_place_of_their_image(pyramid: Path, image, labels, message):
+    folder = pyramid.parent
+    (folder / "link.zarr").symlink_to(pyramid)
+    before = sorted(pyramid.rglob("*"))
+    source = Source(folder / image)
+    with pytest.raises(ValueError, match=message):
+        next(
+            segment_chunked(source, folder / labels, CONFIG, engine=Drawn(), card=CARD, force=True)
+        )
+    assert sorted(pyramid.rglob("*")) == before
+    assert len(list(folder.iterdir())) == 2
 
-    image, engine = drawing(seed=17), Drawn()
-    work = steps(image, tmp_path, engine=engine)
-    for _ in range(4):
-        next(work)
-    monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="the disk is full"):
-        run_to_end(work)
-    monkeypatch.undo()
-    before = engine.calls
-    labels, _ = chunked(image, tmp_path, engine=engine)
-    np.testing.assert_array_equal(labels, in_memory(image))
-    assert engine.calls < before + 12 * 4
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_labels_lie_beside_groups_only(tmp_path: Path, version: int):
+    zarr.create_group(tmp_path / "group.zarr", zarr_format=version)
+    zarr.create_array(tmp_path / "array.zarr", shape=(8, 8), dtype="u1", zarr_format=version)
+    for name, has_room in {"group.zarr": True, "array.zarr": False, "none.zarr": False}.items():
+        assert ngff.is_beside(tmp_path / name / "labels" / "cells") is has_room
+        assert is_chunked(tmp_path / name / "labels" / "cells") is has_room
 
 
 def test_a_zarr_is_read_where_it_is_and_its_missing_chunks_are_counted(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,23 @@ import pytest
 import zarr
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.chunked import Cluster, Source, beginning, connect, segment_chunked, workers
+from napari_unet.chunked import (
+    Cluster,
+    Source,
+    beginning,
+    connect,
+    plan,
+    segment_chunked,
+    workers,
+)
 from napari_unet.cli import main
 from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
+from napari_unet.engines import Engine, OutOfMemory
 from napari_unet.images import ngff
 from napari_unet.library import Card
 from napari_unet.model import build
 from napari_unet.prediction import run_to_end
+from napari_unet.segmentation import load_engine
 
 NETWORK = UNetConfig(out_channels=3, base_channels=2, depth=1, padding="same")
 CARD = Card(NETWORK, Target(extras=("distance",)), Preprocessing(diameter=10.0))
@@ -38,6 +49,48 @@ def image(tmp_path: Path, rng: np.random.Generator) -> Path:
 def finished(image: Path, name: str, config: SegmentConfig, **options) -> np.ndarray:
     work = segment_chunked(Source(image), image.with_name(name), config, **options)
     return ngff.open_zarr(run_to_end(work).path).data[:]
+
+
+class Small:
+    """An engine on a GPU that is too small for any tile, and moves to the CPU once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.inner, self.notice, self.inside, self.moved = engine, "", 0, False
+        self.config, self.channels, self.choose_tile = (
+            engine.config,
+            engine.channels,
+            engine.choose_tile,
+        )
+
+    def __call__(self, batch):
+        self.inside += 1
+        time.sleep(0.002)
+        alone = self.inside == 1
+        self.inside -= 1
+        assert alone
+        if not self.moved:
+            raise OutOfMemory
+        return self.inner(batch)
+
+    def fall_back(self):
+        there, self.moved = self.moved, True
+        return not there
+
+
+def test_threads_of_a_worker_share_one_engine(image: Path, config: SegmentConfig, monkeypatch):
+    expected, loaded = finished(image, "expected.zarr", config), []
+
+    def load(config: SegmentConfig):
+        engine, card = load_engine(config)
+        time.sleep(0.1)
+        loaded.append(Small(engine))
+        return loaded[-1], card
+
+    plan._load.cache_clear()
+    monkeypatch.setattr(plan, "load_engine", load)
+    labels = finished(image, "shared.zarr", config, run=workers.in_threads(4))
+    np.testing.assert_array_equal(labels, expected)
+    assert len(loaded) == 1
 
 
 @pytest.fixture(scope="module")

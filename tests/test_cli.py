@@ -154,6 +154,12 @@ def test_segment_into_a_folder_that_is_made(images: Path, tmp_path: Path):
     assert scores.shape[-2:] == (64, 64)
 
 
+def test_segment_into_a_folder_that_is_called_labels(images: Path):
+    labels = images / "labels" / "x.tif"
+    assert run("segment", images / "cells 0.tif", "-o", labels, "--device", "cpu") == 0
+    assert tifffile.imread(labels).shape == (64, 64)
+
+
 def test_segment_goes_on_where_it_stopped(
     images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -354,6 +354,14 @@ def _dataset(told: dict[str, Any]) -> None:
     told["type"] = "dataset"
 
 
+def _of_number(told: dict[str, Any]) -> None:
+    told["inputs"] = 5
+
+
+def _versionless(told: dict[str, Any]) -> None:
+    told["format_version"] = [5]
+
+
 def _invalid(told: dict[str, Any]) -> None:
     del told["inputs"]
 
@@ -371,6 +379,8 @@ def _invalid(told: dict[str, Any]) -> None:
         (_customised, "changes its output by binarize"),
         (_dataset, "describes a dataset: choose a package of a model"),
         (_invalid, "has a description that bioimage.io does not allow"),
+        (_of_number, r"has a description that bioimage.io does not allow \(inputs: "),
+        (_versionless, r"has a description of the version \[5\]: ask"),
     ],
 )
 def test_packages_that_cannot_be_trusted_or_used_are_told_in_a_sentence(

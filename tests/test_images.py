@@ -184,7 +184,9 @@ def test_labels(tmp_path: Path):
 )  # fmt: skip
 def test_labels_keep_axes_and_scale(tmp_path: Path, axes: str, shape: tuple[int, ...], saved: str):
     labels = noise(*shape, dtype="i4") + 1000
-    like = Image(np.empty((*shape[:-2], 2, *shape[-2:])), f"{axes[:-2]}C{axes[-2:]}", 0.25, 2.0)
+    like = Image(
+        np.empty((*shape[:-2], 2, *shape[-2:])), f"{axes[:-2]}C{axes[-2:]}", (0.25, 0.25), 2.0
+    )
     path = write_labels(tmp_path / "l.tif", labels, like=like)
     back = read_image(path)
     assert back.axes == saved
@@ -198,7 +200,7 @@ def test_labels_keep_axes_and_scale(tmp_path: Path, axes: str, shape: tuple[int,
 
 def test_more_objects_than_imagej_can_count(tmp_path: Path):
     labels = np.arange(70_000, dtype=np.int32).reshape(250, 280)
-    like = Image(labels, "YX", 0.5)
+    like = Image(labels, "YX", (0.5, 0.5))
     path = write_labels(tmp_path / "l.tif", labels, like=like)
     back = read_image(path)
     assert back.data.dtype == np.uint32
@@ -358,3 +360,65 @@ def test_a_png_as_large_as_a_slide_scan_is_read(tmp_path: Path, monkeypatch: pyt
     imsave(tmp_path / "a.png", noise(40, 50), check_contrast=False)
     assert read_image(tmp_path / "a.png").data.shape == (40, 50)
     assert PIL.Image.MAX_IMAGE_PIXELS == 100
+
+
+IMAGEJ = {"imagej": True, "metadata": {"unit": "um"}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resolution": (2, 0.5), **IMAGEJ},
+        {"resolution": (2, 5e-4), "imagej": True, "metadata": {"unit": "um", "yunit": "nm"}},
+        {"resolution": (20_000, 5_000), "resolutionunit": "CENTIMETER"},
+        {"ome": True, "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeY": 2.0}},
+        {
+            "ome": True,
+            "metadata": {"PhysicalSizeX": 0.5, "PhysicalSizeY": 2e3, "PhysicalSizeYUnit": "nm"},
+        },
+    ],
+    ids=["imagej", "units", "centimetres", "ome", "ome units"],
+)
+def test_height_and_width_of_a_pixel_are_read(tmp_path: Path, options: dict):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(20, 30), **options)
+    image = read_image(path)
+    assert image.pixel_sides == pytest.approx((2.0, 0.5))
+    assert image.pixel_size == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["l.tif", "l.ome.tif"])
+def test_height_and_width_of_a_pixel_are_written(tmp_path: Path, name: str):
+    labels = noise(20, 30)
+    like = Image(labels, "YX", (2.0, 0.5))
+    for options in ({"like": like}, {"pixel_size": (2.0, 0.5)}):
+        path = write_labels(tmp_path / name, labels, **options)
+        assert read_image(path).pixel_sides == (2.0, 0.5)
+    with pytest.raises(ValueError, match=r"pixel_size = -1 is no size"):
+        write_labels(tmp_path / name, labels, pixel_size=-1)
+
+
+def test_a_side_in_seconds_gives_pixels_no_size(tmp_path: Path):
+    metadata = {"unit": "um", "yunit": "sec"}
+    path = tmp_path / "kymograph.tif"
+    tifffile.imwrite(path, noise(20, 30), imagej=True, resolution=(2, 4), metadata=metadata)
+    assert read_image(path).pixel_sides is None
+
+
+def test_what_is_larger_than_a_tiff_of_32_bits_is_a_big_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_unet.images import writing
+
+    scores, labels = noise(2, 20, 20).astype("f4"), noise(20, 20).astype("i4")
+    for limit, is_big in ((labels.size, True), (scores.nbytes, False)):
+        monkeypatch.setattr(writing, "BIG", limit)
+        numbers = write_image(tmp_path / "s.tif", scores)
+        stack = write_labels(tmp_path / "l.tif", labels)
+        signed = write_labels(tmp_path / "n.tif", -labels)
+        for path, array in ((numbers, scores), (stack, labels), (signed, -labels)):
+            with tifffile.TiffFile(path) as file:
+                assert file.is_bigtiff == (is_big and path != stack)
+                assert file.is_imagej == (not is_big and path == stack)
+                assert file.is_ome == (is_big and path == stack)
+            np.testing.assert_array_equal(read_image(path).data, array)

@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_unet.cli import main
-from napari_unet.images import read_image, write_labels
+from napari_unet.config import SegmentConfig
+from napari_unet.images import opening, read_image, read_provenance, write_labels
+from napari_unet.images.ngff import create_labels, open_level, open_zarr
+from napari_unet.provenance import Provenance
 
 
 def run(*arguments: object) -> int:
@@ -93,8 +97,94 @@ def test_convert_to_rois_and_back(
     np.testing.assert_array_equal(read_image(back).data, labels[:9, :9])
 
 
+@pytest.fixture
+def zarrs(folder: Path) -> tuple[Path, Path]:
+    """An image of two planes and two channels, and its labels beside it, as this tool has them."""
+    scale = {"type": "scale", "scale": [1, 3.0, 2.0, 0.5]}
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    levels = [{"path": "0", "coordinateTransformations": [scale]}]
+    told = {"axes": [{"name": "c", "type": "channel"}, *axes], "datasets": levels}
+    image = zarr.create_group(folder / "n.zarr", attributes={"ome": {"multiscales": [told]}})
+    noise = np.random.default_rng(0).integers(0, 255, (2, 2, 20, 30), np.uint8)
+    image.create_array("0", data=noise)
+    path = folder / "n.zarr" / "labels" / "cells"
+    made = Provenance(SegmentConfig("mine"), "0" * 64, "n.zarr")
+    stored = open_zarr(folder / "n.zarr")
+    create_labels(path, stored, (2, 20, 30), np.uint16, made.to_dict(), "cells", beside=True)
+    return folder / "n.zarr", path
+
+
+def test_labels_in_a_zarr_are_measured(
+    zarrs: tuple[Path, Path],
+    labels: np.ndarray,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, path = zarrs
+    open_level(path, 0)[1] = labels
+    monkeypatch.delattr(opening._ZarrArray, "__array__")  # planes are read, never all of it
+    table = image.with_name("t.csv")
+    assert run("measure", path, "-o", table) == 0
+    assert [(row["label"], row["z"], row["area_um2"]) for row in rows(table)] == [
+        ("4", "1", "24"),
+        ("9", "1", "49"),
+    ]
+    assert read_provenance(table).config.model == "mine"
+    assert run("measure", path, image, "-o", table, "--force") == 0
+    gray = open_zarr(image).data[1, 1]
+    assert float(rows(table)[0]["intensity_max_c1"]) == gray[2:6, 2:8].max()
+    capsys.readouterr()
+    assert run("measure", path, image.with_name("none.tif"), "-o", table, "--force") == 2
+    assert "none.tif does not exist" in capsys.readouterr().err
+    (path / "0" / "c" / "1" / "0" / "0").write_bytes(b"damaged")
+    assert run("measure", path, "-o", table, "--force") == 2
+    assert f"{path} cannot be read (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["r.zip", "l.tif", "b.csv"])
+def test_labels_in_a_zarr_are_converted(
+    zarrs: tuple[Path, Path], labels: np.ndarray, name: str
+) -> None:
+    _, path = zarrs
+    open_level(path, 0)[1] = labels
+    output, back = path.parents[2] / name, path.parents[2] / "back.tif"
+    assert run("convert", path, "-o", output) == 0
+    assert read_provenance(output).config.model == "mine"
+    if name == "b.csv":
+        assert [(row["label"], row["bottom_um"]) for row in rows(output)] == [
+            ("4", "12"),
+            ("9", "30"),
+        ]
+        return
+    if name == "r.zip":
+        assert run("convert", output, "-o", back, "--like", path) == 0
+        output = back
+    again = read_image(output)
+    np.testing.assert_array_equal(again.data, [np.zeros_like(labels), labels])
+    assert (again.pixel_sides, again.spacing) == ((2.0, 0.5), 3.0)
+
+
 @pytest.mark.parametrize("command", ["measure", "convert"])
 def test_the_commands_have_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(command, "--help")
     assert f"usage: napari-unet {command}" in capsys.readouterr().out
+
+
+def test_pixels_that_are_no_squares_keep_their_size(tmp_path: Path) -> None:
+    image, labels, table = (tmp_path / name for name in ("a.ome.tif", "a_labels.tif", "t.csv"))
+    square = np.zeros((20, 30), np.uint16)
+    square[5:15, 5:15] = 1
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 2.0}
+    tifffile.imwrite(image, square, ome=True, metadata=sizes)
+    tifffile.imwrite(labels, square)
+    assert run("measure", labels, image, "-o", table) == 0
+    (row,) = rows(table)
+    assert (row["area_px"], row["area_um2"]) == ("100", "100")
+    assert (row["centroid_y_um"], row["centroid_x_um"]) == ("19", "4.75")
+    boxes, ome = tmp_path / "b.csv", tmp_path / "b.ome.tif"
+    for output in (boxes, ome):
+        assert run("convert", labels, "--like", image, "-o", output) == 0
+    (row,) = rows(boxes)
+    assert (row["top_um"], row["left_um"]) == ("10", "2.5")
+    assert read_image(ome).pixel_sides == (2.0, 0.5)

@@ -114,12 +114,12 @@ def test_a_czi_file(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def write_lif(path: Path, images: Mapping[str, np.ndarray]) -> Path:
-    """Write 8-bit stacks (Z, Y, X) of 0.5 x 0.5 x 2 um as Leica's software lays them out."""
+def write_lif(path: Path, images: Mapping[str, np.ndarray], height: float = 5e-7) -> Path:
+    """Write 8-bit stacks (Z, Y, X) as Leica's software lays them out, of 0.5 x 0.5 x 2 um."""
     elements, pixels = "", b""
     for number, (name, stack) in enumerate(images.items()):
         z, y, x = stack.shape
-        axes = ((1, x, 5e-7, 1), (2, y, 5e-7, x), (3, z, 2e-6, x * y))
+        axes = ((1, x, 5e-7, 1), (2, y, height, x), (3, z, 2e-6, x * y))
         dimensions = "".join(
             f'<DimensionDescription DimID="{axis}" NumberOfElements="{n}" Origin="0" Unit="m"'
             f' Length="{(n - 1) * step}" BitInc="0" BytesInc="{bytes_}"/>'
@@ -158,3 +158,28 @@ def test_a_lif_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a\.lif cannot be read as an image") as error:
         read_image(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("readers")
+def test_height_and_width_of_a_pixel_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lif(tmp_path, "only")
+    for stated, read in (((0.5, 0.25), (0.5, 0.25)), ((None, 0.25), (0.25, 0.25)), ((0, 0), None)):
+        sizes = SimpleNamespace(Y=stated[0], X=stated[1], Z=None)
+        monkeypatch.setattr(File, "physical_pixel_sizes", sizes)
+        assert read_image(path).pixel_sides == read
+
+
+def test_pixels_that_are_no_squares_in_true_files(tmp_path: Path) -> None:
+    pytest.importorskip("bioio_lif", reason="needs the extra microscopes")
+    stack = np.zeros((2, 20, 30), np.uint8)
+    path = write_lif(tmp_path / "a.lif", {"only": stack}, height=2e-6)
+    assert read_image(path).pixel_sides == pytest.approx((2.0, 0.5))
+    pytest.importorskip("bioio_czi", reason="needs the extra microscopes")
+    czi = pytest.importorskip("pylibCZIrw.czi", reason="needs pylibCZIrw")
+    path = tmp_path / "a.czi"
+    with czi.create_czi(str(path)) as file:
+        file.write(stack[0], plane={"C": 0, "Z": 0, "T": 0})
+        file.write_metadata("a", scale_x=5e-7, scale_y=2e-6)
+    assert read_image(path).pixel_sides == pytest.approx((2.0, 0.5))

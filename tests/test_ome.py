@@ -10,11 +10,12 @@ import tifffile
 
 from napari_unet.images import Image, pair_by_stem, read_image, stem_of, write_image, write_labels
 from napari_unet.images.ome import PYRAMID_FROM
+from napari_unet.images.stored import open_tiff
 
 
 def test_labels_keep_axes_and_sizes(tmp_path: Path) -> None:
     labels = np.random.default_rng(0).integers(0, 300, (2, 3, 20, 30))
-    like = Image(np.zeros((2, 3, 4, 20, 30), np.uint8), "TZCYX", 0.5, 2.0)
+    like = Image(np.zeros((2, 3, 4, 20, 30), np.uint8), "TZCYX", (0.5, 0.5), 2.0)
     path = write_labels(tmp_path / "a.OME.tiff", labels, like=like)
     image = read_image(path)
     np.testing.assert_array_equal(image.data, labels)
@@ -80,3 +81,16 @@ def test_what_is_cut_off_is_told(tmp_path: Path, keep: float) -> None:
     with pytest.raises(ValueError, match=r"a\.ome\.tif cannot be read") as error:
         read_image(path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"tile": (16, 16), "compression": "zlib"}])
+def test_height_and_width_of_a_pixel_are_known_of_what_stays_in_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict
+) -> None:
+    monkeypatch.setattr("napari_unet.images.reading.MAPPED_BYTES", 1)
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 2.0, "PhysicalSizeZ": 3.0}
+    path, stack = tmp_path / "a.ome.tif", np.zeros((2, 20, 30), np.uint8)
+    tifffile.imwrite(path, stack, ome=True, metadata={"axes": "ZYX", **sizes}, **options)
+    image = open_tiff(path)
+    assert (image.scale, set(image.units)) == ((3.0, 2.0, 0.5), {"micrometer"})
+    assert image.pixel_size == 1.0

@@ -25,6 +25,7 @@ from napari_unet.preprocessing import (
     normalisation,
     rescale,
     restore,
+    scale,
     scaled_shape,
     zoom_factor,
 )
@@ -599,6 +600,30 @@ def test_parts_of_a_resized_plane_are_those_of_the_whole(zoom: float, seed: int)
         slice(a, int(rng.integers(a, n)) + 1) for a, n in zip(starts, whole.shape[1:], strict=True)
     ]
     np.testing.assert_array_equal(scaled[(slice(None), *part)], whole[:, part[0], part[1]])
+
+
+@pytest.mark.parametrize("zoom", [1 / 32, 0.1, 0.4])
+def test_what_is_shrunk_is_read_a_band_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, zoom: float
+) -> None:
+    """Bands hold no more than is allowed, or than one row needs, and nothing differs for them."""
+    plane = np.random.default_rng(0).integers(0, 255, (2, 700, 300)).astype(np.uint8)
+    part = (slice(None), slice(3, round(700 * zoom) - 2), slice(1, round(300 * zoom)))
+    read: list[int] = []
+
+    def normalise(pixels: Image) -> NDArray[np.float32]:
+        read.append(pixels.size)
+        return pixels.astype(np.float32) / 255
+
+    scaled = ScaledPlane(plane, normalise, zoom, 2)
+    expected, (at_once,) = scaled[part], read
+    _ = scaled[part[0], slice(10, 11), part[2]]
+    limit = max(at_once // 5, read.pop())
+    monkeypatch.setattr(scale, "LARGEST_READ", limit)
+    read.clear()
+    np.testing.assert_array_equal(scaled[part], expected)
+    assert len(read) > 1
+    assert max(read) <= limit < at_once
 
 
 @modest

@@ -148,11 +148,11 @@ def test_pixels_without_a_file_get_one(
     project: Project, shape: tuple[int, ...], axes: str | None, dtype: str
 ):
     pixels = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
-    entry = project.add_array("sample", pixels, axes, pixel_size=0.5)
+    entry = project.add_array("sample", pixels, axes, pixel_size=(2.0, 0.5))
     written = read_image(project.image(entry))
     np.testing.assert_array_equal(written.data, pixels)
     assert written.axes == (axes or "Q" * (pixels.ndim - 2) + "YX")
-    assert written.pixel_size == pytest.approx(0.5)
+    assert written.pixel_sides == pytest.approx((2.0, 0.5))
     assert project.add_array("other", pixels.copy()) == entry
     assert project.find(digest(pixels)) == entry
     project.mark(entry, State.DONE)

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from roifile import ROI_SUBTYPE, ROI_TYPE, ImagejRoi, roiread
 from skimage.draw import disk, polygon2mask
 
-from napari_unet.images import Image
+from napari_unet.images import Image, rois
 from napari_unet.images.outlines import fill, trace
 from napari_unet.images.rois import LARGEST_COORDINATE, read_rois, write_rois
 
@@ -201,6 +201,19 @@ def test_outlines_that_are_none_are_told(roi: ImagejRoi, tmp_path: Path) -> None
     path = roi_zip(tmp_path / "r.zip", {"1.roi": roi})
     with pytest.raises(ValueError, match=r"r.zip cannot be read \(1: "):
         read_rois(path, image(np.zeros((9, 9))))
+
+
+def test_a_zip_of_more_than_the_memory_takes_is_told(
+    labels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_rois(tmp_path / "r.zip", labels)
+    with ZipFile(path) as file:
+        size = sum(entry.file_size for entry in file.infolist())
+    monkeypatch.setattr(rois, "LARGEST", size)
+    read_rois(path, image(labels))
+    monkeypatch.setattr(rois, "LARGEST", size - 1)
+    with pytest.raises(ValueError, match=rf"it would unpack to {size:,} bytes; {size - 1:,} are"):
+        read_rois(path, image(labels))
 
 
 def test_other_files_are_told(labels: np.ndarray, tmp_path: Path) -> None:

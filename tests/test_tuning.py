@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig
-from napari_unet.library import RUN_KEY, NewNetwork, read_metadata, starts
+from napari_unet.config import RECIPES, Preprocessing, SegmentConfig, Target, TrainConfig
+from napari_unet.library import RUN_KEY, NewNetwork, read_metadata
 from napari_unet.metrics import Matching, class_ious, match, mean_iou
 from napari_unet.model import UNet
 from napari_unet.patches import Example, Origin, limited, prepare
@@ -96,8 +96,8 @@ def test_a_new_network_has_no_before(tmp_path: Path):
 
 
 def test_a_new_network_for_areas_is_judged_by_the_mean_iou_of_its_classes(tmp_path, monkeypatch):
-    small = replace(starts._RECIPE, network=NETWORK)
-    monkeypatch.setattr(starts, "_RECIPE", small)
+    small = replace(RECIPES["few-shot"], network=NETWORK)
+    monkeypatch.setitem(RECIPES, "few-shot", small)
     areas = tuple(replace(p, labels=np.where(p.labels > 0, 1 + p.labels % 2, 0)) for p in pairs())
     new = NewNetwork("fcn", Target(("background", "cell", "nucleus"), (), False))
     asked = replace(task(tmp_path, None, pairs=areas), start=new)

@@ -21,9 +21,9 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet import annotations
-from napari_unet._qt.annotate import counting, drawing, keeping, start, tools
+from napari_unet._qt.annotate import counting, drawing, joining, keeping, start, tools
+from napari_unet._qt.annotate.joining import Answer
 from napari_unet._qt.annotate.opening import open_project
-from napari_unet._qt.annotate.start import Answer
 from napari_unet._qt.object_classes import kinds_in
 from napari_unet.annotations import BACKGROUND, Autosave, Mode, Project, project, read_annotation
 
@@ -205,7 +205,7 @@ def test_a_result_is_copied_and_corrected(open_dock, qtbot, folder, monkeypatch)
     saved(qtbot, dock)
     assert set(np.unique(tifffile.imread(folder / "cells.tif"))) == {0, 2}
     answers = iter((Answer.CANCEL, Answer.ADD, Answer.REPLACE))
-    monkeypatch.setattr(start, "ask_about_drawn", lambda *_: next(answers))
+    monkeypatch.setattr(joining, "ask_about_drawn", lambda *_: next(answers))
     for expected in ({0, 2}, {0, 2, 3}, {0, 1, 2}):
         begin(qtbot, dock, viewer, dock.chooser.correct_button)
         assert set(np.unique(labels.data)) == expected
@@ -395,6 +395,7 @@ def test_objects_have_classes_which_corrections_keep(annotate, qtbot, folder) ->
     press(tool_button(dock, tools.SET_CLASS))
     last = kinds_in(labels)
     assert 1 not in last
+    last.pop(labels.data.max() + 1, None)  # which nobody has painted
     saved(qtbot, dock)
     viewer.layers.remove(labels)
     settle()
@@ -430,9 +431,9 @@ def test_the_classes_of_a_result_come_with_it(open_dock, qtbot, monkeypatch) -> 
     labels.fill((7, 7), 0)
     dock._current.set_kinds({1: "", 2: "plum"})
     answers = iter((Answer.ADD, Answer.REPLACE))
-    monkeypatch.setattr(start, "ask_about_drawn", lambda *_: next(answers))
+    monkeypatch.setattr(joining, "ask_about_drawn", lambda *_: next(answers))
     begin(qtbot, dock, viewer, dock.chooser.correct_button)
-    assert kinds_in(labels) == {2: "plum", 3: "apple", 4: "pear"}
+    assert kinds_in(labels) == {2: "plum", 3: "apple"}
     begin(qtbot, dock, viewer, dock.chooser.correct_button)
     assert kinds_in(labels) == {1: "apple", 2: "pear"}
 
@@ -489,8 +490,10 @@ def test_what_is_begun_is_found_again(annotate, open_dock, qtbot, folder, rng) -
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Annotate")
     assert begin(qtbot, dock, viewer) == again
     saved(qtbot, dock)
-    (path,) = folder.glob("*.tif")
+    qtbot.waitUntil(lambda: "is kept as" in dock.message.text())
+    path, before = sorted(folder.glob("*.tif"), key=lambda path: len(path.stem))
     assert 2 in read_annotation(path).labels
+    assert 2 not in read_annotation(before).labels, "what was on disk is kept"
     viewer.layers.remove("cells")
     viewer.add_image(image, name="the same")
     assert begin(qtbot, dock, viewer) == again
@@ -607,12 +610,20 @@ def test_the_images_of_a_project(open_dock, qtbot, tmp_path, images, monkeypatch
     assert {layer.name for layer in viewer.layers} == {"field 2", "field 2 annotation"}
     np.testing.assert_array_equal(labels.data, found)
     assert "was predicted" in dock.message.text()
+    assert dock.state.text().endswith("once it is corrected, or Done.")
     press(dock.folder.previous_button)
     labels = shown(qtbot, dock, viewer, "field 1")
     np.testing.assert_array_equal(labels.data, drawn)
     saved(qtbot, dock)
+    assert [path for path, _ in made.pairs()] == images[:1], "the other was only looked at"
+    press(dock.folder.next_button)
+    labels = shown(qtbot, dock, viewer, "field 2")
+    labels.paint((40, 40), 2)
+    press(dock.folder.previous_button)
+    shown(qtbot, dock, viewer, "field 1")
+    saved(qtbot, dock)
     assert {path for path, _ in made.pairs()} == set(images)
-    qtbot.waitUntil(lambda: "2 objects in 2 images" in dock.counts.text())
+    qtbot.waitUntil(lambda: "3 objects in 2 images" in dock.counts.text())
     viewer.window.remove_dock_widget(dock)
     assert viewer.open(str(made.folder), plugin=PLUGIN) == []  # as a folder that is dropped
     _, again = viewer.window.add_plugin_dock_widget(PLUGIN, "Annotate")

@@ -146,6 +146,8 @@ def test_how_far_each_image_is(qtbot, window: Window, project: Project):
     folder.refresh()
     assert folder.list.item(0).toolTip().startswith("Begun: ")
     assert folder.summary.text() == "3 images: 1 begun"
+    assert not folder.done.isEnabled(), "it is not shown yet"
+    folder.follow(a)
     click(folder.done)
     assert window.taken() == [("marked", "a")]
     assert Project.open(project.folder).state(a) is State.DONE

@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_unet._qt.annotation_layers import add_image
 from napari_unet._qt.layers import (
     axes_of,
     geometry,
     images_of,
+    pixel_sides,
     pixel_size,
     pixels,
     position,
     shows_planes,
     visible_region,
 )
+from napari_unet.images import Image as FileImage
 
 ROTATED = {
     "scale": (0.5, 2.0),
@@ -60,6 +63,21 @@ def test_axes_are_named_as_the_core_names_them(make_napari_viewer, shape, labels
 def test_the_pixel_size_is_that_of_layers_with_a_length(make_napari_viewer, scale, units, size):
     layer = make_napari_viewer().add_image(np.zeros((8, 9)), scale=scale, units=units)
     assert pixel_size(layer) == (size and pytest.approx(size))
+
+
+def test_the_sides_of_a_pixel_are_those_of_layers_with_a_length(make_napari_viewer) -> None:
+    viewer = make_napari_viewer()
+    options = {"scale": (-2000, 500), "units": ("nm", "nm")}  # mirrored
+    layer = viewer.add_image(np.zeros((8, 9)), **options)
+    assert pixel_sides(layer) == pytest.approx((2.0, 0.5))
+    assert pixel_sides(viewer.add_image(np.zeros((8, 9)))) is None
+
+
+def test_what_a_file_holds_is_shown_with_the_sides_of_its_pixels(make_napari_viewer) -> None:
+    image = FileImage(np.zeros((2, 8, 9), np.uint8), "ZYX", (2.0, 0.5), 3.0)
+    layer = add_image(make_napari_viewer(), image, "a")
+    np.testing.assert_array_equal(layer.scale, (3.0, 2.0, 0.5))
+    assert pixel_sides(layer) == pytest.approx((2.0, 0.5))
 
 
 def test_the_topmost_image_is_offered_first(make_napari_viewer) -> None:

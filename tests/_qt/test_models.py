@@ -15,9 +15,9 @@ from napari_unet._qt.models import widget as models
 from napari_unet._qt.models.widget import ModelsWidget
 from napari_unet.annotations import Project
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.config import Preprocessing, Target, UNetConfig
+from napari_unet.config import Preprocessing, Target, UNetConfig, UNetPlusPlusConfig
 from napari_unet.library import Card, Hold, export, folders, rename, user_folder
-from napari_unet.model import UNet
+from napari_unet.model import UNet, UNetPlusPlus
 
 PLUGIN = "napari-unet-segmentation"
 CARD = Card(
@@ -75,6 +75,18 @@ def answer(act: Callable[[QDialog], None]) -> None:
 def typed(text: str) -> Callable[[QDialog], None]:
     def act(dialog: QInputDialog) -> None:
         dialog.setTextValue(text)
+        dialog.accept()
+
+    return act
+
+
+def kept(levels: int, name: str) -> Callable[[QDialog], None]:
+    """Answer how many levels are kept, and then how that is called: "" as it is suggested."""
+
+    def act(dialog: QInputDialog) -> None:
+        assert dialog.intMaximum() == 2
+        dialog.setIntValue(levels)
+        answer(typed(name) if name else lambda dialog: dialog.accept())
         dialog.accept()
 
     return act
@@ -248,6 +260,34 @@ def test_models_of_others(
     qtbot.waitUntil(lambda: "is no complete ONNX file: copy" in dock.message.text())
     qtbot.waitUntil(dock.import_button.isEnabled)
     assert listed(dock) == ["nuclei", "cells", "shown", "yeast"]
+
+
+def test_prune(open_dock, qtbot, home: Path) -> None:
+    write(home / "yeast.safetensors")
+    card = replace(CARD, network=UNetPlusPlusConfig(base_channels=2, depth=3))
+    whole = Checkpoint.of(UNetPlusPlus(card.network), card).save(home / "nested.safetensors")
+    dock = open_dock()
+    select(dock, "yeast")
+    assert dock.prune_button.isHidden()
+    select(dock, "nested")
+    assert not dock.prune_button.isHidden()
+    answer(lambda dialog: dialog.reject())
+    press(dock.prune_button)
+    for name, told in (
+        ("yeast", "There is a model named 'yeast' already: choose another name."),
+        ("", "nested-1 is the part of nested with 1 level."),
+    ):
+        answer(kept(1, name))
+        press(dock.prune_button)
+        qtbot.waitUntil(lambda told=told: dock.message.text() == told, timeout=10_000)
+        qtbot.waitUntil(dock.import_button.isEnabled)
+        assert dock.table.selected.name == ("nested" if name else "nested-1")
+    assert dock.prune_button.isHidden()
+    part = Checkpoint.load(home / "nested-1.safetensors")
+    assert part.card.network == card.network.pruned(1)
+    assert part.card.preprocessing == card.preprocessing
+    assert Checkpoint.load(whole).card == card
+    part.build()
 
 
 def test_what_others_do_to_the_files_is_shown(open_dock, qtbot, home: Path, tmp_path: Path) -> None:

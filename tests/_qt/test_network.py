@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,22 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet import training
-from napari_unet._qt.fine_tune.network import OUTPUTS, WORDS, Meaning, NetworkForm, in_words
+from napari_unet._qt.fine_tune.network import (
+    BY_RECIPE,
+    OUTPUTS,
+    WORDS,
+    Meaning,
+    NetworkForm,
+    in_words,
+)
 from napari_unet._qt.fine_tune.pairs import ALL
 from napari_unet._qt.fine_tune.plan import Plan
 from napari_unet._qt.fine_tune.sources import names_in_layers
 from napari_unet._qt.fine_tune.widget import PROJECT
 from napari_unet._qt.object_classes import kinds_in, show_kinds
 from napari_unet.annotations import Annotation, Project, write_annotation
-from napari_unet.config import ARCHITECTURES, FINE_TUNE, Target
-from napari_unet.library import NewNetwork, read_card, starts, user_folder
+from napari_unet.config import ARCHITECTURES, FINE_TUNE, RECIPES, Target
+from napari_unet.library import NewNetwork, read_card, user_folder
 from napari_unet.training import Pair, Task, untrained
 
 PLUGIN = "napari-unet-segmentation"
@@ -31,9 +38,9 @@ FRUIT = Target(("background", "apple", "pear"), extras=("distance",))
 def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """New networks that learn in an instant, and a place for them."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    recipe = starts._RECIPE
-    network = replace(recipe.network, base_channels=4, depth=2)
-    monkeypatch.setattr(starts, "_RECIPE", replace(recipe, network=network))
+    for name, recipe in RECIPES.items():
+        network = replace(recipe.network, base_channels=4, depth=2)
+        monkeypatch.setitem(RECIPES, name, replace(recipe, network=network))
     user_folder().mkdir(parents=True)
 
 
@@ -125,9 +132,64 @@ def test_a_form_is_a_network_and_a_network_a_form(qapp) -> None:
         Target(("background", "road"), (), False),
     ):
         new = NewNetwork("unet++", target)
-        form.show_card(new.card())
+        form.show_begun(new.card(), FINE_TUNE)
+        assert form.config() == new
+    for name in RECIPES:
+        new = NewNetwork.by(name, "fcn")
+        form.show_begun(new.card(), RECIPES[name].training)
         assert form.config() == new
     assert in_words(Target()) == ""
+
+
+def test_a_recipe_fills_the_form(qapp) -> None:
+    assert BY_RECIPE.keys() == RECIPES.keys()
+    plan = Plan()
+    plan.start.value = ""
+    assert (plan.network.recipe.value, plan.config) == ("few-shot", FINE_TUNE)
+    for name in reversed(BY_RECIPE):
+        plan.network.architecture.value = "unet++"
+        plan.network.recipe.value = name
+        assert plan.begin == NewNetwork.by(name)
+        assert plan.config == RECIPES[name].training
+    plan.network.recipe.value = "paper"
+    plan.settings["patch"].value = 60
+    plan.settings["minutes"].value = 2
+    plan.network.meaning.value = Meaning.AREAS
+    plan.network.classes.value = "cell, nucleus"
+    assert plan.begin == NewNetwork.by(
+        "paper", target=Target().telling(("background", "cell", "nucleus"), instances=False)
+    )
+    assert plan.config == replace(RECIPES["paper"].training, patch=60, minutes=2.0)
+    plan.start.value = "nuclei"  # which no recipe of a new network is for
+    assert plan.config == FINE_TUNE
+    plan.settings["batch"].value = 2
+    plan.start.value = "cells"
+    assert plan.config == replace(FINE_TUNE, batch=2)
+    plan.start.value = ""
+    assert plan.config == RECIPES["paper"].training
+
+
+def test_the_network_of_the_paper_is_taught(open_dock, qtbot) -> None:
+    viewer, dock = open_dock()
+    _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    dock.plan.network.recipe.value = "paper"
+    assert dock.plan.settings["patch"].value == 572
+    short = {"iterations": 3, "patch": 60}
+    for name, value in short.items():
+        dock.plan.settings[name].value = value
+    run(qtbot, dock)
+    assert dock.message.text() == "my-model is ready."
+    card = read_card(user_folder() / "my-model.safetensors")
+    assert card.network == RECIPES["paper"].network
+    assert (card.network.padding, card.target) == ("valid", Target())
+    training = asdict(replace(RECIPES["paper"].training, **short))
+    assert card.provenance["training"].items() >= training.items()
+    assert training["optimizer"] == "sgd"
+    press(dock.verdict.new_button)
+    segment.inputs.image.value = viewer.layers["cells"]
+    press(segment.segment_button)
+    qtbot.waitUntil(lambda: not segment.is_running, timeout=60_000)
+    assert "cells [my-model]" in viewer.layers, segment.message.text()
 
 
 def test_a_nested_network_is_taught_and_segments(open_dock, qtbot) -> None:
@@ -174,10 +236,11 @@ def test_areas_of_a_picture_in_colours_are_taught_and_have_their_names(open_dock
 
 
 def test_a_stopped_run_brings_its_network_back(qapp) -> None:
-    new = NewNetwork("fcn", Target(("background", "cell", "nucleus"), (), False))
+    areas = Target(("background", "cell", "nucleus"), (), False)
+    new = NewNetwork.by("paper", "fcn", areas)
     labels = np.kron(np.array([[0, 1], [2, 1]], np.int32), np.ones((32, 32), np.int32))
     pair = Pair(labels.astype(np.float32), labels)
-    config = replace(FINE_TUNE, iterations=5, batch=1, patch=32)
+    config = replace(RECIPES["paper"].training, iterations=5, batch=1, patch=32)
     steps = training.fine_tune(
         Task((pair,), new, user_folder() / "mine.safetensors", config, "cpu")
     )
@@ -192,7 +255,12 @@ def test_a_stopped_run_brings_its_network_back(qapp) -> None:
     assert plan.can_resume
     assert (plan.start.value, plan.begin) == ("", new)
     assert plan.card(resume=True).target == new.target
+    assert plan.config == config
     assert not plan.network.isHidden()
+    plan.name.setEditText("another")
+    assert (plan.begin, plan.config) == (new, config)
+    plan.network.recipe.value = "few-shot"
+    assert plan.config == FINE_TUNE
 
 
 @pytest.mark.parametrize(

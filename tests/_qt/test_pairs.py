@@ -1,13 +1,15 @@
-"""Which layers belong together, by their names and shapes alone."""
+"""Which layers belong together, by ids, names and shapes."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Layer
 from qtpy.QtCore import Qt
 
-from napari_unet._qt.fine_tune.pairs import NO_PAIR, Pairs, find_pairs
+from napari_unet._qt.annotation_layers import add_labels
+from napari_unet._qt.fine_tune.pairs import NO_PAIR, NONE_CHECKED, Pairs, find_pairs
 from napari_unet._qt.layers import MADE_HERE
 
 SIZE = (24, 32)
@@ -26,6 +28,18 @@ def labels(viewer, name, shape=SIZE, **options):
     return viewer.add_labels(np.zeros(shape, np.int32), name=name, **options)
 
 
+def annotate(viewer, of, shape=SIZE):
+    """Returns labels as the dock Annotate adds them."""
+    return add_labels(viewer, of, np.zeros(shape, np.int32), f"{of.name}.tif")
+
+
+def duplicate(viewer, layer):
+    """Adds what napari's Duplicate adds: a layer with the same metadata."""
+    data, state, kind = layer.as_layer_data_tuple()
+    state["name"] = f"{layer.name} copy"
+    return viewer.add_layer(Layer.create(data, state, kind))
+
+
 def named(viewer) -> list[tuple[str, str, bool]]:
     return [(pair.image.name, pair.labels.name, pair.sure) for pair in find_pairs(viewer)]
 
@@ -42,18 +56,62 @@ def test_names_go_before_order(viewer) -> None:
     for name in ("c annotation", "b annotation [1]", "drawn"):
         labels(viewer, name)
     assert named(viewer) == [
-        ("a", "drawn", True),
         ("b", "b annotation [1]", True),
         ("c", "c annotation", True),
+        ("a", "drawn", False),
     ]
 
 
-def test_without_names_in_the_order_of_the_layers(viewer) -> None:
+def test_ids_go_before_names(viewer) -> None:
+    other, annotated = image(viewer, "a"), image(viewer, "b")
+    annotate(viewer, annotated)
+    annotated.name = "b control"
+    assert named(viewer) == [("b control", "b annotation", True)]
+    other.name = "b"
+    assert named(viewer) == [("b control", "b annotation", True)]
+    labels(viewer, "b control annotation")  # as opened from a file
+    assert named(viewer) == [("b control", "b annotation", True)]
+    viewer.layers.remove(annotated)
+    viewer.layers.remove("b control annotation")
+    assert named(viewer) == [("b", "b annotation", True)]  # which may be opened again
+    annotate(viewer, other).name = "drawn"
+    assert named(viewer) == [("b", "drawn", True)]
+    viewer.layers.remove("drawn")
+    assert named(viewer) == []
+
+
+def test_labels_from_a_file_are_not_taken_for_those_of_another_image(viewer) -> None:
+    for name in ("a", "b control"):
+        image(viewer, name)
+    labels(viewer, "b annotation")
+    unsure = [("a", "b annotation", False), ("b control", "b annotation", False)]
+    assert named(viewer) == unsure
+    labels(viewer, "a annotation")
+    assert named(viewer) == [("a", "a annotation", True), unsure[1]]
+
+
+def test_duplicates_are_told_apart_by_their_names(viewer) -> None:
+    image(viewer, "other")
+    original = image(viewer, "a")
+    first = annotate(viewer, original)
+    copy = duplicate(viewer, original)
+    assert copy.metadata == original.metadata != {}
+    assert named(viewer) == [("a", "a annotation", True)]
+    duplicate(viewer, first)  # may be of either
+    assert named(viewer) == [("a", "a annotation", True), ("a copy", "a annotation copy", False)]
+    original.name = "renamed"
+    assert [(image, sure) for image, _, sure in named(viewer)] == [
+        ("renamed", False),
+        ("a copy", False),
+    ]
+
+
+def test_without_names_in_the_order_of_the_layers_but_unsure(viewer) -> None:
     for number in range(5):
         image(viewer, f"crop {number}")
     for number in range(5):
         labels(viewer, f"drawn {number}")
-    assert named(viewer) == [(f"crop {n}", f"drawn {n}", True) for n in range(5)]
+    assert named(viewer) == [(f"crop {n}", f"drawn {n}", False) for n in range(5)]
 
 
 def test_images_of_another_shape_are_left_out(viewer) -> None:
@@ -111,13 +169,15 @@ def test_labels_that_may_be_of_two_images_come_with_both(viewer, qtbot) -> None:
     image(viewer, "nuclei")
     image(viewer, "membranes")
     labels(viewer, "Labels")
-    assert named(viewer) == [("nuclei", "Labels", True), ("membranes", "Labels", False)]
+    assert named(viewer) == [("nuclei", "Labels", False), ("membranes", "Labels", False)]
     pairs = Pairs(viewer)
     qtbot.addWidget(pairs)
-    assert [pair.image.name for pair in pairs.chosen()] == ["nuclei"]
+    assert pairs.chosen() == []
+    assert pairs.text.text() == NONE_CHECKED
+    assert not pairs.text.isHidden()
     with qtbot.waitSignal(pairs.changed):
-        pairs.table.topLevelItem(0).setCheckState(0, Qt.CheckState.Unchecked)
-    pairs.table.topLevelItem(1).setCheckState(0, Qt.CheckState.Checked)
+        pairs.table.topLevelItem(1).setCheckState(0, Qt.CheckState.Checked)
+    assert pairs.text.isHidden()
     assert [pair.image.name for pair in pairs.chosen()] == ["membranes"]
     viewer.layers["nuclei"].name = "DNA"
     pairs.reset_choices()

@@ -11,8 +11,9 @@ from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_unet._qt.annotation_layers import PATH
+from napari_unet._qt.annotation_layers import PATH, add_labels
 from napari_unet._qt.layers import MADE_HERE
+from napari_unet._qt.weight_map.augmentation_preview import NO_IMAGE
 from napari_unet._qt.weight_map.colour_bar import ColourBar
 from napari_unet._qt.weight_map.widget import NO_LABELS
 from napari_unet.config import FINE_TUNE, TrainConfig
@@ -288,6 +289,36 @@ def test_a_closed_dock_follows_nothing(open_dock, qtbot, labels) -> None:
     press(again.show_button)
     np.testing.assert_allclose(shown(qtbot, again), expected(viewer.layers["cells"].data), **CLOSE)
     assert [layer.name for layer in viewer.layers] == ["cells", "cells weight map"]
+
+
+def test_samples_are_of_the_image_that_is_annotated(open_dock, labels) -> None:
+    viewer, dock = open_dock()
+    box = dock.preview.image
+    images = [viewer.add_image(np.zeros(labels.shape), name=name) for name in "abc"]
+    a, b, c = images
+    annotations = [add_labels(viewer, image, labels, f"{image.name}.tif") for image in (a, b)]
+    assert box.value is a
+    b.name = "renamed"
+    dock.labels.value = annotations[1]
+    assert box.value is b
+    box.value = c
+    viewer.add_image(np.zeros(labels.shape), name="more")  # napari tells of it
+    assert box.value is c
+    dock.labels.value = annotations[0]
+    assert box.value is a
+    box.value = c
+    viewer.layers.remove(c)
+    assert box.value is a
+    viewer.layers.remove(a)
+    assert box.value.name == "more"  # which may be that image, opened again
+    viewer.add_labels(labels[:50], name="small")
+    dock.labels.value = viewer.layers["small"]
+    assert box.value is None
+    press(dock.preview.button)
+    assert dock.message.text() == NO_IMAGE
+    box.value = b
+    press(dock.preview.button)
+    assert "differ in shape ((90, 120) and (50, 120))" in dock.message.text()
 
 
 def test_samples_as_training_draws_them(open_dock, qtbot) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from napari.layers import Labels, Layer, Shapes
 from numpy.typing import NDArray
 
-from napari_unet._qt.annotation_layers import PATH, read_region
+from napari_unet._qt.annotation_layers import PATH, REGIONS, read_region
 from napari_unet._qt.layers import pixels, position
 from napari_unet.annotations import BACKGROUND, Annotation, Mode, Region
+from napari_unet.annotations.annotation import clipped
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,11 @@ def annotated_plane(viewer: napari.viewer.ViewerModel, layer: Labels) -> Annotat
     if labels.ndim < 2 or not all(labels.shape):
         raise ValueError(f"{layer.name} has the shape {labels.shape}: choose labels of an image.")
     at, metadata = position(viewer, layer), layer.metadata
-    found = [r for s in regions_layers(viewer, layer) for r in _read_regions(s, labels.shape)]
+    if drawn := regions_layers(viewer, layer):
+        found = [r for shapes in drawn for r in _read_regions(shapes, labels.shape)]
+    else:  # they count without being seen
+        said = metadata.get(REGIONS, ()) if PATH in metadata else ()
+        found = [region for region in said if clipped(region, labels.shape) == region]
     return AnnotatedPlane(labels, at, PATH in metadata, metadata.get("mode"), tuple(found))
 
 
@@ -98,7 +103,7 @@ def regions_layers(viewer: napari.viewer.ViewerModel, layer: Labels) -> list[Sha
     """Return the layers that say where an annotation is complete."""
     path = layer.metadata.get(PATH)
     shapes = [other for other in viewer.layers if isinstance(other, Shapes)]
-    return [s for s in shapes if path is not None and s.metadata.get(PATH) == path]
+    return [s for s in shapes if path and s.metadata.get(PATH) == path]
 
 
 def _read_regions(layer: Shapes, shape: tuple[int, ...]) -> list[Region]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import napari
 import numpy as np
@@ -20,9 +21,15 @@ if TYPE_CHECKING:  # loads TIFF libraries
 RESULT = re.compile(r"(.+) \[[^\]]*[^\]\d][^\]]*\](?: \[\d+\])?")
 """Name of a labels layer that a network has made; a number at its end is napari's."""
 PATH = "annotation"
-"""Entry in the metadata of labels and regions layers: the file that they are saved in."""
+"""Entry in the metadata of labels and regions layers: the file that they are saved in; "" in copies
+of them, which are saved in none."""
 MODE = "mode"
 """Entry in the metadata of a labels layer: what is meant by pixels that nobody painted."""
+REGIONS = "regions"
+"""Entry in the metadata of a labels layer: where its annotation is complete, if no layer says."""
+IMAGE_ID = "image id"
+"""Entry in the metadata of an image layer and of the labels that annotate it: one string in both,
+by which they are known to belong together whatever they are called."""
 OPACITY = 0.5
 """Of new labels: the image stays visible under them."""
 BACKGROUND_COLOUR = (0.5, 0.5, 0.5, 1.0)
@@ -40,7 +47,8 @@ LARGEST_BRUSH = 40
 def add_image(viewer: napari.viewer.ViewerModel, image: FileImage, name: str) -> Image:
     """Add an image layer of what a file holds, with its scale."""
     letters = image.axes.removesuffix("S")
-    steps = {"Y": image.pixel_size, "X": image.pixel_size, "Z": image.spacing}
+    height, width = image.pixel_sides or (None, None)
+    steps = {"Y": height, "X": width, "Z": image.spacing}
     sizes = [steps.get(letter) for letter in letters]
     options: dict[str, Any] = {
         "scale": [size or 1 for size in sizes],
@@ -63,11 +71,23 @@ def add_labels(
         data,
         name=f"{image.name} annotation",
         opacity=OPACITY,
-        metadata={PATH: path},
+        metadata={PATH: path, IMAGE_ID: image_id(image)},
         **geometry(image, channel_axis(image)),
     )
     labels.brush_size = min(max(round(BRUSH * canvas_pixel(viewer, labels)), 1), LARGEST_BRUSH)
     return labels
+
+
+def tie(labels: Labels, image: Image) -> None:
+    """Let labels be known as those of an image, whatever it is called."""
+    labels.metadata = {**labels.metadata, IMAGE_ID: image_id(image)}
+
+
+def image_id(image: Image) -> str:
+    """Return the id of an image layer, which keeps it from now on."""
+    if IMAGE_ID not in image.metadata:
+        image.metadata = {**image.metadata, IMAGE_ID: uuid4().hex}
+    return str(image.metadata[IMAGE_ID])
 
 
 def add_regions(viewer: napari.viewer.ViewerModel, labels: Labels, name: str) -> Shapes:
@@ -90,6 +110,21 @@ def find_layer(viewer: napari.viewer.ViewerModel, kind: type[Layer], path: str) 
         if isinstance(layer, kind) and layer.metadata.get(PATH) == path:
             return layer
     return None
+
+
+def disown(layer: Layer) -> None:
+    """Let a layer be saved in no file any more; what it means stays the same."""
+    layer.metadata = {**layer.metadata, PATH: ""}
+
+
+def disown_copy(viewer: napari.viewer.ViewerModel, layer: Layer) -> None:
+    """Let a layer be saved in no file that another one is saved in: Duplicate copies metadata."""
+    path = layer.metadata.get(PATH)
+    for kind in (Labels, Shapes):
+        if path and isinstance(layer, kind):
+            of_kind = [other for other in viewer.layers if isinstance(other, kind)]
+            if any(other != layer and other.metadata.get(PATH) == path for other in of_kind):
+                disown(layer)
 
 
 def is_paintable(layer: Layer, shape: tuple[int, ...]) -> bool:

@@ -11,8 +11,6 @@ from napari_unet.provenance import KEY, Provenance
 from napari_unet.samples import SAMPLES, load_sample
 
 LayerData = tuple[Any, dict[str, Any], str]
-UNEQUAL = 0.01
-"""Relative difference up to which the sides of a pixel count as equal."""
 
 
 def _sample(name: str) -> Callable[[], list[LayerData]]:
@@ -55,9 +53,9 @@ def save_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     scale = attributes.get("scale", (1.0,) * labels.ndim)
     sizes = micrometres(scale, attributes.get("units") or (None,) * labels.ndim)
     *leading, height, width = sizes
-    square = height and width and abs(height - width) <= UNEQUAL * width
+    sides = (height, width) if height and width else None
     axes = _axes(labels.ndim, attributes.get("axis_labels") or ())
-    like = Image(labels, axes, width if square else None, leading[-1] if leading else None)
+    like = Image(labels, axes, sides, leading[-1] if leading else None)
     return [str(write_labels(path, labels, like=like, made=_made(attributes)))]
 
 

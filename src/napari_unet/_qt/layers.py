@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from math import ceil, floor, sqrt
+from math import ceil, floor, prod, sqrt
 from typing import Any
 
 import napari
@@ -61,14 +61,20 @@ def annotated_shape(image: Image) -> tuple[int, ...]:
 
 def pixel_size(layer: Layer) -> float | None:
     """Return the micrometres per pixel of a layer that has a unit of length, else None."""
+    sides = pixel_sides(layer)
+    return sides and sqrt(prod(sides))
+
+
+def pixel_sides(layer: Layer) -> tuple[float, float] | None:
+    """Return height and width of a layer's pixels in micrometres, None without a unit of length."""
     height, width = micrometres(layer.scale, layer.units)[-2:]
-    return sqrt(height * width) if height and width else None
+    return (height, width) if height and width else None
 
 
 def micrometres(scale: Sequence[float], units: Sequence[Any]) -> list[float | None]:
     """Return the pixel size on each axis, None where the unit is no length."""
-    return [
-        float((float(step) * unit).to("um").magnitude)
+    return [  # the steps of a mirrored axis are below 0
+        float((abs(float(step)) * unit).to("um").magnitude)
         if getattr(unit, "is_compatible_with", lambda _: False)("um")
         else None
         for step, unit in zip(scale, units, strict=True)

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import ceil, floor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # loads TIFF libraries
+    from napari_unet.images.image import PixelSize
 
 Labels = NDArray[np.integer[Any]]
 
@@ -118,8 +121,9 @@ class Annotation:
     regions : tuple of Region
         Where the annotation is complete. Under REGIONS, if there are any, nothing else counts; if
         there are none, all of a 2D image counts, and of a stack all planes with an object.
-    pixel_size : float or None
-        Micrometres per pixel, written to the file for other programs.
+    pixel_size : float, (float, float) or None
+        Micrometres per pixel, of height and width where they differ; written to the file for
+        other programs.
     classes : mapping of int to str
         What kind of object each is, by its label, where that is said.
     """
@@ -127,7 +131,7 @@ class Annotation:
     labels: NDArray[np.int32]
     mode: Mode = Mode.REGIONS
     regions: tuple[Region, ...] = ()
-    pixel_size: float | None = None
+    pixel_size: float | PixelSize | None = None
     classes: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

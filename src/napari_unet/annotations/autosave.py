@@ -35,6 +35,8 @@ class _Change:
 
     snapshot: Snapshot
     due: float
+    keeps: bool = False
+    """Whether what the file holds is kept beside it, where this is something else."""
 
     def drawn(self) -> Annotation:
         """Return what is drawn."""
@@ -102,7 +104,7 @@ class Autosave:
                 change = self._at_hand[1]
         return None if change is None else change.drawn()
 
-    def submit(self, path: str | Path, snapshot: Snapshot) -> None:
+    def submit(self, path: str | Path, snapshot: Snapshot, keeps: bool = False) -> None:
         """Say that an annotation has changed; returns at once.
 
         Parameters
@@ -113,14 +115,18 @@ class Autosave:
             Its labels may be the layer's own array, which may go on changing: they are copied when
             they are written, in the writer's thread, and each change is to be submitted. A callable
             is called in that thread, so it may touch no layer: bind the layer's array before.
+        keeps : bool
+            Whether this may not come of what the file holds; where it is something else, the file
+            is kept under another name beside it before it is written over.
         """
         path = Path(path)
         with self._changed:
             change = self._changes.get(path)
             if change:
                 change.snapshot = snapshot
+                change.keeps |= keeps
                 return
-            self._changes[path] = _Change(snapshot, time.monotonic() + self._interval)
+            self._changes[path] = _Change(snapshot, time.monotonic() + self._interval, keeps)
             self._start()
             self._changed.notify_all()
 
@@ -256,6 +262,9 @@ class Autosave:
                 self._write(path, self._copies.copy(path), NOW, whole=True)
             else:
                 copy = self._copies.take(path, change.drawn())
+                if change.keeps and copy.is_changed:
+                    self._keep_found(path)
+                    change.keeps = False  # also if the writing fails, and is tried again
                 self._write(path, copy, change.due)
         except (OSError, MemoryError, ValueError) as error:
             return f"{error} What was drawn since is kept in memory, and saved when that is mended."
@@ -277,7 +286,11 @@ class Autosave:
             return
         is_ours = not is_there or version == self._versions.get(path)
         if not is_ours:
-            self._keep_aside(path, version)
+            aside = self._keep_aside(path, version)
+            self._say(
+                f"{path.name} was changed by another window or program: that version is kept as"
+                f" {aside.name} beside it; annotate an image in one window only."
+            )
         by_planes = is_there and is_ours and not whole and copy.is_by_planes
         try:
             by_planes = by_planes and storage.write_planes(path, copy.annotation, copy.planes)
@@ -293,16 +306,24 @@ class Autosave:
                 hurries = NOW in (due, settled)
                 self._settling[path] = NOW if hurries else time.monotonic() + SETTLING
 
-    def _keep_aside(self, path: Path, version: Version) -> None:
-        """Save what somebody else has written, before it is written over."""
+    def _keep_found(self, path: Path) -> None:
+        """Save what a file holds that may be no earlier state of what is drawn."""
+        from napari_unet.annotations.versions import NO_FILE, version_of
+
+        version = version_of(path)
+        if version != NO_FILE:
+            aside = self._keep_aside(path, version)
+            self._say(
+                f"The layer is not what {path.name} held: that is kept as {aside.name} beside it."
+            )
+
+    def _keep_aside(self, path: Path, version: Version) -> Path:
+        """Save what a file holds under another name, before it is written over."""
         from napari_unet.annotations.versions import keep_aside
 
         aside = keep_aside(path)
         self._versions[path] = version  # it is not kept again if the writing fails
-        self._say(
-            f"{path.name} was changed by another window or program: that version is kept as"
-            f" {aside.name} beside it; annotate an image in one window only."
-        )
+        return aside
 
     def _note(self, path: Path, change: _Change | None, failure: str) -> None:
         """Keep what became of a file; called with the lock held."""
@@ -315,6 +336,7 @@ class Autosave:
             self._settling[path] = now + SETTLING
             return
         newer = self._changes.setdefault(path, change)
+        newer.keeps |= change.keeps
         if newer is change or newer.due > NOW:
             newer.due = now + self._interval
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unet.annotations.annotation import Annotation
+
+if TYPE_CHECKING:  # loads TIFF libraries
+    pass
 
 PLANES = ".planes"
 """Suffix of the folder beside a stack for planes that were written after it."""
@@ -52,12 +56,12 @@ class Copy:
             if not np.array_equal(own.labels[plane], annotation.labels[plane]):
                 own.labels[plane] = annotation.labels[plane]
                 self.planes.add(plane)
-        rest = (annotation.regions, annotation.pixel_size, annotation.classes)
         self._is_whole |= annotation.mode is not own.mode
         self.is_changed |= (
             bool(self.planes)
             or self._is_whole
-            or rest != (own.regions, own.pixel_size, own.classes)
+            or (annotation.regions, annotation.classes) != (own.regions, own.classes)
+            or not _are_alike(annotation.pixel_size, own.pixel_size)
         )
         self.annotation = replace(annotation, labels=own.labels)
 
@@ -104,3 +108,10 @@ class Copies:
             if taken > MEMORY and other.is_settled and not other.is_changed:
                 taken -= self._copies.pop(first).annotation.labels.nbytes
         self._copies[path] = copy
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Say whether pixel sizes are equal but for the rounding of a file, which holds fractions."""
+    if one is None or other is None:
+        return one is other
+    return np.allclose(one, other, rtol=1e-6, atol=0)

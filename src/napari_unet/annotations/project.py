@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from napari_unet.annotations.records import (
     write_contents,
 )
 from napari_unet.files import clean, make_folder, write_whole
+
+if TYPE_CHECKING:  # loads TIFF libraries
+    from napari_unet.images.image import PixelSize
 
 SUFFIX = ".unet"
 FOLDERS = ("annotations", "images", "models")
@@ -192,7 +195,7 @@ class Project:
         name: str,
         pixels: NDArray[Any],
         axes: str | None = None,
-        pixel_size: float | None = None,
+        pixel_size: float | PixelSize | None = None,
     ) -> Entry:
         """Add an image that has no file, as a TIFF in images/; the same pixels are added once.
 
@@ -204,8 +207,8 @@ class Project:
             Takes as long as it takes to compress and write them: not in the window's thread.
         axes : str, optional
             A letter per dimension, "S" for colours; guessed as planes of Y and X without.
-        pixel_size : float, optional
-            Micrometres per pixel.
+        pixel_size : float or (float, float), optional
+            Micrometres per pixel, of height and width where they differ.
 
         Raises
         ------

@@ -29,6 +29,7 @@ from napari_unet.annotations.copies import PLANES
 from napari_unet.annotations.kinds import read_kinds, write_kinds
 from napari_unet.files import make_folder, write_whole
 from napari_unet.images import TIFF, read_image, read_labels
+from napari_unet.images.image import PixelSize, as_pair
 from napari_unet.weightmap import as_labels
 
 FORMAT = 1
@@ -167,7 +168,7 @@ def _read(path: Path) -> Annotation:
     target = as_labels(image.data if is_plain else read_labels(path))
     kept, sidecar, kinds = _split_tag(image.tag), _read_sidecar(path), read_kinds(path)
     if kept is None and sidecar is None:
-        return replace(_of_others(target, image.pixel_size), classes=kinds)
+        return replace(_of_others(target, image.pixel_sides), classes=kinds)
     mode = Mode(kept[0]["mode"] if kept else sidecar["mode"])  # type: ignore[index]
     labels = exchanged(target, mode)
     if mode is Mode.REGIONS:
@@ -176,7 +177,7 @@ def _read(path: Path) -> Annotation:
         _unpack(labels, *kept)
         _read_planes(labels, planes_folder(path), kept[0]["id"])
     regions = tuple(_regions(sidecar or {}, labels.shape))
-    return Annotation(labels, mode, regions, image.pixel_size, kinds)
+    return Annotation(labels, mode, regions, image.pixel_sides, kinds)
 
 
 def read_counts(path: str | Path) -> Counts | None:
@@ -191,7 +192,7 @@ def read_counts(path: str | Path) -> Counts | None:
     return Counts(**sidecar["counts"]) if sidecar else None
 
 
-def _of_others(target: NDArray[np.int32], pixel_size: float | None) -> Annotation:
+def _of_others(target: NDArray[np.int32], pixel_size: PixelSize | None) -> Annotation:
     """Read labels that this package did not write so that the same pixels count."""
     if (target < 0).any():
         return Annotation(exchanged(target, Mode.SCRIBBLES), Mode.SCRIBBLES, (), pixel_size)
@@ -315,7 +316,10 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
 
 
 def write_pixels(
-    path: Path, pixels: NDArray[Any], axes: str | None = None, pixel_size: float | None = None
+    path: Path,
+    pixels: NDArray[Any],
+    axes: str | None = None,
+    pixel_size: float | PixelSize | None = None,
 ) -> Path:
     """Write an image as a TIFF from which the same image is read.
 
@@ -342,8 +346,10 @@ def write_pixels(
     return write_whole(path, write)
 
 
-def _resolution(pixel_size: float | None) -> dict[str, Any]:
+def _resolution(pixel_size: float | PixelSize | None) -> dict[str, Any]:
     """Return what states the size of a pixel in a plain TIFF."""
-    if pixel_size is None:
+    sides = as_pair(pixel_size)
+    if sides is None:
         return {}
-    return {"resolution": (1e4 / pixel_size,) * 2, "resolutionunit": "CENTIMETER"}
+    height, width = sides
+    return {"resolution": (1e4 / width, 1e4 / height), "resolutionunit": "CENTIMETER"}

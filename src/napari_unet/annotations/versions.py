@@ -8,6 +8,7 @@ from pathlib import Path
 from zlib import crc32
 
 from napari_unet.annotations import storage
+from napari_unet.annotations.annotation import Annotation
 from napari_unet.annotations.records import free_name
 from napari_unet.files import write_whole
 from napari_unet.images.classes import table_of
@@ -49,8 +50,7 @@ def keep_aside(path: Path) -> Path:
     OSError
         If that cannot be done.
     """
-    taken = (other.stem for other in path.parent.glob("*") if not other.name.startswith("."))
-    aside = path.with_name(free_name(f"{path.stem[:90]}-other", taken) + path.suffix)
+    aside = _beside(path)
     try:
         return storage.write_annotation(aside, storage.read_annotation(path))
     except ValueError:  # damaged, or not to be read here
@@ -59,3 +59,19 @@ def keep_aside(path: Path) -> Path:
             shutil.copyfile(path, temporary)
 
         return write_whole(aside, copy)
+
+
+def write_aside(path: Path, annotation: Annotation) -> Path:
+    """Write what is drawn to a name of its own beside its file, and return where it is.
+
+    Raises
+    ------
+    OSError
+        If that cannot be done.
+    """
+    return storage.write_annotation(_beside(path), annotation)
+
+
+def _beside(path: Path) -> Path:
+    taken = (other.stem for other in path.parent.glob("*") if not other.name.startswith("."))
+    return path.with_name(free_name(f"{path.stem[:90]}-other", taken) + path.suffix)

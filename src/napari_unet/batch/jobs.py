@@ -149,6 +149,8 @@ class Outcome:
         DONE, FAILED or SKIPPED.
     before : bool
         Whether it was done before, so that nothing was left to do.
+    written : bool
+        Whether its labels were written just now, even if what goes beside them could not be.
     """
 
     job: Job
@@ -159,6 +161,7 @@ class Outcome:
     error: str = ""
     state: State = State.DONE
     before: bool = False
+    written: bool = False
 
 
 def find_in(

@@ -21,6 +21,7 @@ from napari_unet.batch.jobs import Job, Outcome, State
 from napari_unet.batch.record import Stamp, stamp
 from napari_unet.files import write_whole
 from napari_unet.images import Image, read_image, read_labels
+from napari_unet.provenance import KEY, Provenance
 
 Size = tuple[int, int]
 SIDE = 4096
@@ -34,7 +35,7 @@ EVERY = 10.0
 STRETCH = (1, 99.8)
 """Percentiles of the gray values that become black and white."""
 BACKGROUND, INK, OUTLINE = (24, 24, 24), (225, 225, 225), (0, 230, 90)
-KEY = "napari-unet"
+DRAWN = "napari-unet"
 """Text in the PNG that says of which labels its pictures are: a resumed batch keeps those."""
 
 _log = logging.getLogger(__name__)
@@ -51,10 +52,16 @@ class Overview:
         Whose pictures it holds, in their order.
     channel : int
         The channel to show, of images that have several.
+
+    Attributes
+    ----------
+    made : Provenance or None
+        How all labels are made, without the name of an image; it is written with the sheet.
     """
 
     def __init__(self, path: Path, jobs: Sequence[Job], channel: int = 0) -> None:
         self.path = path
+        self.made: Provenance | None = None
         self._channel = channel
         most = (SIDE // SMALLEST) ** 2
         shown = [jobs[i * len(jobs) // most] for i in range(most)] if len(jobs) > most else jobs
@@ -112,14 +119,16 @@ class Overview:
         """
         drawn = {self._key(p): [self._places[p], of] for p, of in self._drawn.items()}
         told = PngInfo()
-        told.add_text(KEY, json.dumps({"cell": self._cell, "drawn": drawn}))
+        told.add_text(DRAWN, json.dumps({"cell": self._cell, "drawn": drawn}))
+        if self.made is not None:
+            told.add_text(KEY, self.made.to_json())
         self._written = time.monotonic()
         write_whole(self.path, lambda temporary: self._sheet.save(temporary, pnginfo=told))
 
     def _take_over(self) -> None:
         """Copy those pictures from the sheet of last time whose labels are as they were."""
         with PIL.Image.open(self.path) as old:
-            told = json.loads(old.info[KEY])  # JSON is ASCII, as this text has to be
+            told = json.loads(old.info[DRAWN])  # JSON is ASCII, as this text has to be
             if told["cell"] != self._cell:
                 return
             for path in self._places:
@@ -154,6 +163,7 @@ class Overview:
     def _cut(self, path: Path) -> str:
         """Return a name that fits, without its middle if it is long."""
         text = path.name if path.is_absolute() else path.as_posix()
+        text = text.encode(errors="replace").decode()  # bytes of a name that are no letters
         room, kept = self._cell - 2 * GAP, len(text)
         shown = text
         while kept > 2 and self._font.getlength(shown) > room:

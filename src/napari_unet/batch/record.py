@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet.batch.jobs import Job, Outcome, State
+from napari_unet.images import find_provenance
 from napari_unet.provenance import Provenance
 
 NAME = "napari-unet.jsonl"
+INTERRUPTED = "It was interrupted before all of its files were written."
 Stamp = tuple[int, int]
 """Bytes of a file, and when it was changed, in nanoseconds: what tells it from any other."""
 
@@ -45,6 +47,22 @@ class Entry:
     def is_of(self, job: Job, made: Provenance) -> bool:
         """Say whether the same was done that is asked for now."""
         return _essence(self.made) == _essence(made) and self.image == stamp(job.source)
+
+    def owns(self, there: Stamp | None) -> bool:
+        """Say whether the labels that are there are ours.
+
+        Those that a program has written just before it was killed are, too: by the record in them.
+        """
+        if there is not None and self.labels == there:
+            return True
+        if there is None or self.outcome.error != INTERRUPTED:
+            return False
+        found = find_provenance(self.outcome.job.labels)
+        return (
+            found is not None
+            and found.image == self.made.image
+            and _essence(found) == _essence(self.made)
+        )
 
 
 def _essence(made: Provenance) -> Provenance:
@@ -84,7 +102,7 @@ class Record:
             text = self.path.read_bytes().decode("utf-8", "replace")
         except OSError:  # none yet
             return
-        for line in text.splitlines():
+        for line in text.split("\n"):  # not at the other ends of lines that a name may hold
             try:
                 values = json.loads(line)
             except (ValueError, RecursionError):
@@ -113,6 +131,16 @@ class Record:
         except (ValueError, KeyError, TypeError, IndexError):
             return None
 
+    def begin(self, job: Job, made: Provenance) -> None:
+        """Note that labels are about to be written: that is what is known if no more follows.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        self.add(Outcome(job, error=INTERRUPTED, state=State.FAILED), made)
+
     def add(self, outcome: Outcome, made: Provenance) -> Entry:
         """Note what became of a job just now.
 
@@ -124,7 +152,8 @@ class Record:
         job = outcome.job
         before = self.entry(job)
         labels = stamp(job.labels)
-        if outcome.error and (before is None or before.labels != labels):
+        is_ours = outcome.written or (before is not None and before.owns(labels))
+        if outcome.error and not is_ours:
             labels = None  # what is there is somebody else's
         values = {
             "labels": job.labels.name,
@@ -137,7 +166,7 @@ class Record:
             "made": made.to_dict(),
             "stamps": [stamp(job.source), labels],
         }
-        self._append(json.dumps(values, ensure_ascii=False))
+        self._append(json.dumps(values))  # in ASCII: a name may hold what is no letter at all
         self._lines[job.labels.name] = values
         entry = self.entry(job)
         assert entry is not None

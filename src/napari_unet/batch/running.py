@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -77,13 +78,16 @@ def segment_files(
         After each image, done or not. Send True to stop.
     """
     records = Records() if record or resume else None
+    if overview is not None:
+        overview.made = Provenance(wish.config, wish.sha256)
     for job in jobs:
         at = Standing(job, State.WAITING)
         if records is not None and resume:
             at = standing(job, wish, records.of(job).entry(job), force)
         outcome: Outcome | None = at.outcome
         if at.state in (State.WAITING, State.FAILED):
-            outcome = yield from _try(at, engine, card, wish, overview, force or resume)
+            begin = partial(_begin, records, job, wish)
+            outcome = yield from _try(at, engine, card, wish, overview, force or resume, begin)
             if outcome is None:
                 break
             if records is not None:
@@ -97,17 +101,23 @@ def segment_files(
         overview.write()
 
 
+def _begin(records: Records | None, job: Job, wish: Wish) -> None:
+    """Tell a record, if one is kept, that labels are about to be written."""
+    if records is not None:
+        records.of(job).begin(job, wish.made(job))
+
+
 def _note(records: Records, outcome: Outcome, wish: Wish) -> Outcome:
     """Keep an outcome; one that cannot be kept has failed, as it would be unknown to a resume."""
     try:
         records.of(outcome.job).add(outcome, wish.made(outcome.job))
     except OSError as error:
-        return outcome if outcome.error else _failed(outcome.job, str(error))
+        return outcome if outcome.error else _failed(outcome.job, str(error), outcome.written)
     return outcome
 
 
-def _failed(job: Job, error: str) -> Outcome:
-    return Outcome(job, error=error, state=State.FAILED)
+def _failed(job: Job, error: str, written: bool) -> Outcome:
+    return Outcome(job, error=error, state=State.FAILED, written=written)
 
 
 def _try(
@@ -117,9 +127,10 @@ def _try(
     wish: Wish,
     overview: Overview | None,
     may_overwrite: bool,
+    begin: Callable[[], None],
 ) -> Generator[SegmentProgress, bool | None, Outcome | None]:
-    """Do what is left of a job; None if a stop came."""
-    job, start = at.job, time.monotonic()
+    """Do what is left of a job, and `begin` before anything is written; None if a stop came."""
+    job, start, written = at.job, time.monotonic(), False
     try:
         _check_free(job, wish.beside(job), may_overwrite)
         image = read_image(job.source, scene=job.scene)
@@ -130,7 +141,9 @@ def _try(
             if result is None:
                 return None
             labels, known = result.labels, result.known()
+            begin()
             write_labels(job.labels, labels, like=image, made=wish.made(job))
+            written = True
             if result.scores:
                 _write_scores(job, image, result, wish.made(job))
             outcome = Outcome(job, count_objects(labels), result.in_words, labels.shape)
@@ -138,17 +151,18 @@ def _try(
         if overview is not None:
             overview.draw(job, image, labels)
     except UserErrors as error:
-        return _failed(job, str(error) or type(error).__name__)
+        return _failed(job, str(error) or type(error).__name__, written)
     except Exception as error:  # one image, whatever is wrong with it, does not end the others
         _log.error("unexpected", exc_info=error)
         return _failed(
             job,
             f"{job.source} could not be segmented ({type(error).__name__}: {error}): please report"
             " it with what is written on the terminal.",
+            written,
         )
     if at.missing:  # the time that it took to find the objects stays
         return replace(outcome, before=False)
-    return replace(outcome, seconds=time.monotonic() - start)
+    return replace(outcome, seconds=time.monotonic() - start, written=True)
 
 
 def _steps(
@@ -191,7 +205,8 @@ def _write_scores(job: Job, image: Image, result: Segmentation, made: Provenance
     if is_ome(job.scores):
         scores = scores.reshape(*result.labels.shape[:-2], *scores.shape[1:])
         axes = "".join(a for a in image.axes if a not in "CSYX") + "CYX"
-    size = image.pixel_size and image.pixel_size / result.frame.zoom
+    sides, zoom = image.pixel_sides, result.frame.zoom
+    size = sides and (sides[0] / zoom, sides[1] / zoom)
     names = (*target.classes, *target.extras)
     write_image(job.scores, scores, axes=axes, pixel_size=size, channels=names, made=made)
 
@@ -200,7 +215,7 @@ def _write_beside(
     job: Job, image: Image, labels: NDArray[np.integer], known: Known, wish: Wish
 ) -> None:
     """Write what is made of labels, and of what is known of the objects."""
-    made, size = wish.made(job), wish.config.pixel_size or image.pixel_size
+    made, size = wish.made(job), wish.config.pixel_size or image.pixel_sides
     if wish.objects:
         table = measure(labels, image.data, axes=image.axes, pixel_size=size, known=known)
         write_table(job.objects, {job.name: table}, {job.name: made})

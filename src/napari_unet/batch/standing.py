@@ -64,7 +64,7 @@ def standing(job: Job, wish: Wish, entry: Entry | None, force: bool = False) -> 
     """
     asked = wish.beside(job)
     there = stamp(job.labels)
-    is_ours = entry is not None and entry.labels is not None and entry.labels == there
+    is_ours = entry is not None and entry.owns(there)
     is_same = entry is not None and entry.is_of(job, wish.made(job))
     is_done = there is not None and entry is not None and is_same and not entry.outcome.error
     missing = tuple(path for path in asked if not path.exists())

@@ -127,12 +127,13 @@ def _record(
 
 def _check_settings(work: Work, record: dict[str, Any], force: bool) -> None:
     """Compare with what was begun, if anything was."""
+    work.sweep()
     known = work.told("settings")
-    if known is not None and known != record:
-        if not force:
-            other = next(name for name in record if known.get(name) != record[name])
-            raise OtherSettings(work.folder, other, known.get(other), record[other])
-        work.drop()
+    if known is not None and known != record and not force:
+        other = next(name for name in record if known.get(name) != record[name])
+        raise OtherSettings(work.folder, other, known.get(other), record[other])
+    if known != record and work.folder.exists():
+        work.drop()  # without settings it is what a program that was killed has left
     work.tell("settings", record)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from napari_unet.chunked.plan import Plan, engine_of
+from napari_unet.chunked.plan import Plan, lent_engine
 from napari_unet.chunked.runs import Runs
 from napari_unet.engines import Engine
 from napari_unet.instances import (
@@ -38,26 +39,29 @@ def predict(plan: Plan, index: int, engine: Engine | None = None) -> str:
     engine : Engine or None
         What runs the network; None: that of the plan's model, loaded once a process.
     """
-    engine = engine or engine_of(plan.config)
-    plane, *_ = plan.seen.place(index)
-    region = plan.seen.region(index)
-    channels = plan.card.preprocessing.channels
-    pixels = ScaledPlane(plan.planes[plane], plan.normalisation, plan.zoom, channels)
-    tiles = predict_scores(engine, pixels, plan.config.tile, region=region)
-    messages = []
-    while True:
-        try:
-            messages.append(next(tiles).message)
-        except StopIteration as end:
-            scores: NDArray[np.float32] = end.value
-            break
+    with nullcontext(engine) if engine else lent_engine(plan.config) as network:
+        scores, message = _scores(plan, index, network)
     target = plan.card.target
     if target.instances:
         found = _cut(plan, index, *object_evidence(scores, target))
     else:
         found = Runs.of(class_map(scores[: len(target.classes)])).arrays()
     plan.work.save(f"parts/{index}", **found)
-    return " ".join(filter(None, messages))
+    return message
+
+
+def _scores(plan: Plan, index: int, engine: Engine) -> tuple[NDArray[np.float32], str]:
+    """Return the scores of a chunk, and what the user should be told."""
+    plane, *_ = plan.seen.place(index)
+    channels = plan.card.preprocessing.channels
+    pixels = ScaledPlane(plan.planes[plane], plan.normalisation, plan.zoom, channels)
+    tiles = predict_scores(engine, pixels, plan.config.tile, region=plan.seen.region(index))
+    messages = []
+    while True:
+        try:
+            messages.append(next(tiles).message)
+        except StopIteration as end:
+            return end.value, " ".join(filter(None, messages))
 
 
 def _cut(

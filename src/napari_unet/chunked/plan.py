@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from threading import Lock
 
 from napari_unet.chunked.grid import Grid
 from napari_unet.chunked.source import Source, StoredPlanes
@@ -78,10 +81,19 @@ class Plan:
         return {name: value for name, value in self.__dict__.items() if name != "planes"}
 
 
-def engine_of(config: SegmentConfig) -> Engine:
-    """Return the engine of a config, loaded once a process."""
-    engine: Engine = _load(config.model, config.device)
-    return averaging(engine, config)
+_lock = Lock()
+"""A worker of several threads passes through the network in one."""
+
+
+@contextmanager
+def lent_engine(config: SegmentConfig) -> Iterator[Engine]:
+    """Lend the engine of a config, loaded once a process, to one thread at a time.
+
+    A thread keeps it for a whole chunk: another would find it on another device, in between, when
+    memory ran out.
+    """
+    with _lock:
+        yield averaging(_load(config.model, config.device), config)
 
 
 def averaging(engine: Engine, config: SegmentConfig) -> Engine:

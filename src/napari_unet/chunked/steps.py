@@ -22,7 +22,14 @@ from napari_unet.chunked.workers import Cluster, Run, in_threads, in_turn
 from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
-from napari_unet.images.ngff import create_labels, is_beside, list_labels, writable
+from napari_unet.images.ngff import (
+    create_labels,
+    is_beside,
+    is_group,
+    is_zarr,
+    list_labels,
+    writable,
+)
 from napari_unet.library import Card
 
 THREADS = 2
@@ -251,9 +258,28 @@ def _precedes(one: str, other: str) -> bool:
 def _check_free(source: Source, path: Path, force: bool) -> None:
     if is_same(path, source.path):
         raise ValueError(f"{path} is the image itself: write its labels elsewhere.")
+    if _is_in(path, source.path):
+        raise ValueError(f"{path} holds the image {source.path}: write its labels elsewhere.")
+    image = _whole_image(source.path)
+    if is_zarr(image) and _is_in(image, path) and not is_beside(path):
+        raise ValueError(
+            f"{path} lies in the image {image}: write its labels elsewhere, or, if the image is a"
+            " group, to IMAGE.zarr/labels/NAME."
+        )
     make_folder(path.parent)
     if path.exists() and not force:
         raise ValueError(f"{path} exists already: write over it with --force.")
+
+
+def _is_in(folder: Path, path: Path) -> bool:
+    """Say whether a path lies in a folder that exists, whatever links lead there."""
+    return any(is_same(folder, parent) for parent in path.resolve().parents)
+
+
+def _whole_image(path: Path) -> Path:
+    """Return the group of an array that is one of its levels, or the path itself."""
+    is_level = is_zarr(path) and not is_group(path) and is_group(path.parent)
+    return path.parent if is_level else path
 
 
 def _create(

@@ -6,7 +6,9 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -106,8 +108,24 @@ class Work:
         shutil.rmtree(self.folder / "done" / phase, ignore_errors=True)
 
     def drop(self) -> None:
-        """Remove the folder and all that is in it."""
-        shutil.rmtree(self.folder)
+        """Remove the folder and all that is in it.
+
+        Under its name it is there whole or not at all: half of it could be taken for work that is
+        done.
+
+        Raises
+        ------
+        OSError
+            If it is not there or may not be moved.
+        """
+        aside = self.folder.with_name(f"{self.folder.name}-{token_hex(4)}")
+        self.folder.replace(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what a `drop` that was killed has left."""
+        for path in self.folder.parent.glob(f"{escape(self.folder.name)}-{'[0-9a-f]' * 8}"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> None:

@@ -31,11 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def are_wanted(arguments: argparse.Namespace) -> bool:
     """Say whether the image is to be segmented a chunk at a time."""
-    output: Path | None = arguments.output
-    if output is not None and (output.suffix == ".zarr" or output.parent.name == "labels"):
-        return True
-    from napari_unet.images.ngff import is_zarr
+    from napari_unet.images.ngff import is_beside, is_zarr
 
+    output: Path | None = arguments.output
+    if output is not None and (output.suffix == ".zarr" or is_beside(output)):
+        return True
     others = arguments.workers is not None or arguments.scheduler is not None
     return others or any(is_zarr(Path(item)) for item in arguments.inputs)
 

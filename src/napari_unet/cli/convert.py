@@ -14,7 +14,10 @@ SHOWN = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``napari-unet convert`` takes."""
     parser.add_argument(
-        "source", type=Path, metavar="IN", help="labels, or a .zip or .roi file of ImageJ"
+        "source",
+        type=Path,
+        metavar="IN",
+        help="labels (an OME-Zarr, too), or a .zip or .roi file of ImageJ",
     )
     parser.add_argument(
         "-o",
@@ -54,33 +57,30 @@ def run(arguments: argparse.Namespace) -> bool:
 
 def _written(source: Path, output: Path, like: Path | None) -> None:
     """Write labels in another form."""
-    from napari_unet.images import (
-        TIFF,
-        find_provenance,
-        read_image,
-        read_labels,
-        stem_of,
-        write_labels,
-    )
+    import numpy as np
+
+    from napari_unet.images import TIFF, find_provenance, stem_of, write_labels
+    from napari_unet.images.opening import open_image, open_labels
     from napari_unet.images.rois import write_rois
     from napari_unet.measurements import find_boxes, write_table
 
-    labels, image, made = read_labels(source), read_image(like or source), find_provenance(source)
+    labels, image, made = open_labels(source), open_image(like or source), find_provenance(source)
     ending = output.suffix.lower()
     if ending == ".csv":
         axes = "".join(letter for letter in image.axes if letter not in "CS")
         name = stem_of(source)
-        table = find_boxes(labels, axes=axes, pixel_size=image.pixel_size)
+        table = find_boxes(labels, axes=axes, pixel_size=image.pixel_sides)
         write_table(output, {name: table}, {name: made} if made else {})
     elif ending in TIFF:
-        write_labels(output, labels, like=image, made=made)
+        write_labels(output, np.asarray(labels), like=image, made=made)
     else:
-        write_rois(output, labels, like=image, made=made)
+        write_rois(output, np.asarray(labels), like=image, made=made)
 
 
 def _drawn(source: Path, output: Path, like: Path | None) -> None:
     """Write ROIs as labels."""
-    from napari_unet.images import find_provenance, read_image, write_labels
+    from napari_unet.images import find_provenance, write_labels
+    from napari_unet.images.opening import open_image
     from napari_unet.images.rois import read_rois
 
     if like is None:
@@ -88,7 +88,7 @@ def _drawn(source: Path, output: Path, like: Path | None) -> None:
             f"{source} does not tell how large its image is: name the image, or its labels, with"
             " --like IMAGE."
         )
-    image = read_image(like)
+    image = open_image(like)
     labels, left_out = read_rois(source, image)
     write_labels(output, labels, like=image, made=find_provenance(source))
     if left_out:

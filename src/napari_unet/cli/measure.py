@@ -12,10 +12,9 @@ from napari_unet.files import make_folder
 from napari_unet.wording import counted
 
 if TYPE_CHECKING:
+    from napari_unet.images.image import PixelSize
     from napari_unet.measurements import Table
     from napari_unet.provenance import Provenance
-
-    PixelSize = tuple[float, float]
 
 COLUMNS = """\
 A row per object, and per plane of a stack: its number, plane, area, centroid, equivalent diameter,
@@ -30,7 +29,12 @@ known. Planes, pixels and channels are counted from 0.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``napari-unet measure`` takes."""
     parser.epilog = COLUMNS
-    parser.add_argument("labels", type=Path, metavar="LABELS", help="labels, or a folder of them")
+    parser.add_argument(
+        "labels",
+        type=Path,
+        metavar="LABELS",
+        help="labels, as TIFF, PNG or OME-Zarr, or a folder of them",
+    )
     parser.add_argument(
         "image",
         type=Path,
@@ -93,7 +97,10 @@ def run(arguments: argparse.Namespace) -> bool:
 
 def _pairs(labels: Path, image: Path | None) -> Sequence[tuple[Path, Path | None]]:
     from napari_unet.images import pair_by_stem
+    from napari_unet.images.ngff import is_zarr
 
+    if is_zarr(labels) or (image is not None and is_zarr(image)):  # folders that are one image
+        return [(labels, image)]
     if image is not None:
         return [(of, taken) for taken, of in pair_by_stem(image, labels)]
     if labels.is_dir():
@@ -121,10 +128,10 @@ def _name(labels: Path, image: Path | None) -> str:
 
 
 def _measure(labels: Path, image: Path | None, pixel_size: PixelSize | None) -> Table:
-    from napari_unet.images import read_image, read_labels
+    from napari_unet.images.opening import open_image, open_labels
     from napari_unet.measurements import measure
 
-    found, source = read_labels(labels), read_image(image or labels)
+    found, source = open_labels(labels), open_image(image or labels)
     gray = source.data if image is not None else None
-    size = pixel_size or source.pixel_size
+    size = pixel_size or source.pixel_sides
     return measure(found, gray, axes=source.axes, pixel_size=size)

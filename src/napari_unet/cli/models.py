@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from napari_unet.cli.terminal import tell, warn
@@ -230,15 +229,11 @@ def _import(arguments: argparse.Namespace) -> bool:
 
 
 def _prune(arguments: argparse.Namespace) -> bool:
-    from napari_unet.checkpoint import Checkpoint
-    from napari_unet.library import find_model, import_model
+    from napari_unet.exchange import prune_model
+    from napari_unet.library import find_model
 
-    whole = Checkpoint.load(find_model(arguments.name, arguments.folder))
-    part = whole.pruned(arguments.levels)
-    with TemporaryDirectory() as folder:
-        path = part.save(Path(folder, "part.safetensors"))
-        import_model(path, arguments.new, arguments.folder)
-    tell(f"{arguments.name} -> {find_model(arguments.new, arguments.folder)}")
+    name = prune_model(arguments.name, arguments.levels, arguments.new, arguments.folder)
+    tell(f"{arguments.name} -> {find_model(name, arguments.folder)}")
     return True
 
 

@@ -170,7 +170,13 @@ def _load(data: bytes, path: Path) -> dict[str, Any]:
         ) from error
     if told.get("type") != "model":
         raise ValueError(f"{path} describes a {told.get('type')}: choose a package of a model.")
-    for tensor in told.get("inputs") or ():
+    if not isinstance(version := told.get("format_version"), str):
+        raise ValueError(
+            f"{path} has a description of the version {version!r}: ask its authors for one that"
+            " says its format_version, such as 0.5.3."
+        )
+    inputs = told.get("inputs")
+    for tensor in inputs if isinstance(inputs, list) else ():  # others are told of later
         if isinstance(tensor, dict):
             tensor.pop("output_of", None)  # would be looked up on the internet
     return told
@@ -185,7 +191,11 @@ def _validate(told: dict[str, Any], path: Path) -> Any:
                 warnings.simplefilter("ignore")
                 model = build_description(told, context=context, format_version="latest")
         except Exception as error:  # conversions of older versions are not written for all of them
-            raise ValueError(f"{path} has a description that cannot be read: {error}") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise ValueError(
+                f"{path} has a description that cannot be read ({reason}): ask its authors for"
+                " another."
+            ) from error
     if isinstance(model, InvalidDescr) or model.type != "model":
         errors = model.validation_summary.errors
         where = ".".join(map(str, errors[0].loc)) if errors else ""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+PixelSize = tuple[float, float]
+"""Height and width of a pixel in micrometres."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +24,8 @@ class Image:
         Pixels, of bool, integer or float type.
     axes : str
         A letter per dimension: T, Z, C, Y, X, S for colour samples, Q where the file does not say.
-    pixel_size : float or None
-        Micrometres per pixel, if the file states a unit of length.
+    pixel_sides : (float, float) or None
+        Height and width of a pixel in micrometres, if the file states a unit of length.
     spacing : float or None
         Micrometres between planes, likewise.
     source : Path or None
@@ -31,10 +36,40 @@ class Image:
 
     data: NDArray[Any]
     axes: str
-    pixel_size: float | None = None
+    pixel_sides: PixelSize | None = None
     spacing: float | None = None
     source: Path | None = field(default=None, compare=False)
     tag: bytes = field(default=b"", compare=False)
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Micrometres per pixel in one number, as the scale of a model takes it."""
+        return mean_side(self.pixel_sides)
+
+
+def as_pair(pixel_size: float | PixelSize | None) -> PixelSize | None:
+    """Return height and width of a pixel; raise if they are none."""
+    if pixel_size is None:
+        return None
+    given = np.array(pixel_size, float)
+    if given.shape not in ((), (2,)) or not (np.isfinite(given) & (given > 0)).all():
+        raise ValueError(
+            f"pixel_size = {pixel_size} is no size: give micrometres above 0, of height and width"
+            " where they differ."
+        )
+    height, width = np.broadcast_to(given, 2).tolist()
+    return height, width
+
+
+def stated_sides(height: float | None, width: float | None) -> PixelSize | None:
+    """Return height and width of a pixel; one that is stated without the other counts for both."""
+    height, width = height or width, width or height
+    return (height, width) if height and width else None
+
+
+def mean_side(sides: PixelSize | None) -> float | None:
+    """Return the side of a square pixel of the same area."""
+    return sides and sqrt(prod(sides))
 
 
 def damaged(path: Path, reason: object) -> str:

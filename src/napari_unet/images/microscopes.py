@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from napari_unet.images.image import Image, damaged
+from napari_unet.images.image import Image, damaged, stated_sides
 
 READERS = {".czi": "bioio_czi", ".lif": "bioio_lif", ".nd2": "bioio_nd2"}
 """What reads which kind of file: Zeiss, Leica, Nikon."""
@@ -58,7 +58,8 @@ def read_microscope(path: Path, scene: str | None = None) -> Image:
         data = file.data[tuple(slice(None) if keep else 0 for keep in kept)]
         sizes = file.physical_pixel_sizes
     letters = "".join(a for a, keep in zip(axes, kept, strict=True) if keep)
-    return Image(data, letters, _positive(sizes.X), _positive(sizes.Z), path)
+    sides = stated_sides(_positive(sizes.Y), _positive(sizes.X))
+    return Image(data, letters, sides, _positive(sizes.Z), path)
 
 
 @contextmanager

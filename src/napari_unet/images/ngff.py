@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,13 +41,27 @@ class _Multiscale:
 
 
 def is_beside(path: Path) -> bool:
-    """Say whether labels of that path lie where NGFF has those of an image: in its ``labels``."""
-    return path.parent.name == "labels" and is_zarr(path.parent.parent)
+    """Say whether labels of that path lie where NGFF has those of an image: in its ``labels``.
+
+    The image is a group: an array has no room for labels.
+    """
+    return path.parent.name == "labels" and is_group(path.parent.parent)
 
 
 def is_zarr(path: Path) -> bool:
     """Say whether a Zarr group or array is at a path."""
     return any((path / name).is_file() for name in METADATA)
+
+
+def is_group(path: Path) -> bool:
+    """Say whether a Zarr group is at a path."""
+    if (path / ".zgroup").is_file():
+        return True
+    try:
+        told = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("node_type") == "group"
 
 
 def open_zarr(path: Path) -> StoredImage:

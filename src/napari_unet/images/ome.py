@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_unet.files import write_whole
+from napari_unet.images.image import PixelSize, as_pair
 from napari_unet.images.reading import TIFF
 from napari_unet.provenance import Provenance
 
@@ -37,7 +38,7 @@ def stem_of(path: Path) -> str:
 def write_ome(
     path: Path,
     stack: NDArray[Any],
-    pixel_size: float | None = None,
+    pixel_size: float | PixelSize | None = None,
     spacing: float | None = None,
     made: Provenance | None = None,
     channels: Sequence[str] = (),
@@ -50,8 +51,10 @@ def write_ome(
         Where.
     stack : array, shape (T, Z, C, Y, X)
         Labels or numbers.
-    pixel_size, spacing : float or None
-        Micrometres per pixel, and between planes.
+    pixel_size : float, (float, float) or None
+        Micrometres per pixel: one number, or height and width.
+    spacing : float or None
+        Micrometres between planes.
     made : Provenance or None
         How they were made: kept as the description of the image.
     channels : sequence of str
@@ -63,7 +66,8 @@ def write_ome(
         If it cannot be written.
     """
     metadata: dict[str, Any] = {"axes": "TZCYX"}
-    for axis, size in {"X": pixel_size, "Y": pixel_size, "Z": spacing}.items():
+    height, width = as_pair(pixel_size) or (None, None)
+    for axis, size in {"X": width, "Y": height, "Z": spacing}.items():
         if size is not None:
             metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm"}
     if channels:

@@ -13,7 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.io import imread
 
-from napari_unet.images.image import Image, damaged, first_line
+from napari_unet.images.image import Image, PixelSize, damaged, first_line, stated_sides
 from napari_unet.images.microscopes import MICROSCOPES, read_microscope
 
 TIFF = (".tif", ".tiff")
@@ -113,7 +113,7 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
             if not mapped:
                 check_complete(file)
             data = tifffile.memmap(path, mode="r") if mapped else series.asarray()
-            pixel_size, spacing = stated_sizes(file)
+            sides, spacing = stated_sizes(file)
             private = file.pages.first.tags.get(tag) if tag is not None else None
             value = b"" if private is None else bytes(private.value)
     except (OSError, MemoryError):
@@ -123,7 +123,7 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
             f"{path} cannot be read as a TIFF ({first_line(error)}): it is damaged or of another"
             " kind; export it again."
         ) from error
-    return Image(data.reshape(series.shape), axes, pixel_size, spacing, path, value)
+    return Image(data.reshape(series.shape), axes, sides, spacing, path, value)
 
 
 def check_complete(file: tifffile.TiffFile) -> None:
@@ -151,22 +151,33 @@ def known_axes(axes: str, shape: tuple[int, ...]) -> str:
     return letters
 
 
-def stated_sizes(file: tifffile.TiffFile) -> tuple[float | None, float | None]:
-    """Return micrometres per pixel and between planes, where the file gives a unit of length."""
+def stated_sizes(file: tifffile.TiffFile) -> tuple[PixelSize | None, float | None]:
+    """Return the sides of a pixel and the distance of planes, where there is a unit of length."""
     if file.is_ome and file.ome_metadata:
-        return tuple(_ome_size(file.ome_metadata, axis) for axis in "XZ")  # type: ignore[return-value]
+        height, width, spacing = (_ome_size(file.ome_metadata, axis) for axis in "YXZ")
+        return stated_sides(height, width), spacing
     tags = file.pages.first.tags
-    resolution = tags["XResolution"].value if "XResolution" in tags else (0, 1)
-    per_unit = resolution[0] / resolution[1] if resolution[1] else 0.0
-    if not per_unit > 0:
-        return None, None
     if file.is_imagej:
         metadata = file.imagej_metadata or {}
-        unit = _micrometres(str(metadata.get("unit", "")))
+        named = metadata.get("unit", "")  # that of X, and of others that have none of their own
+        y, x, z = (_micrometres(str(metadata.get(f"{a}unit", named))) for a in ("y", "", "z"))
         spacing = metadata.get("spacing")
-        return (unit and unit / per_unit), (unit and spacing and unit * float(spacing))
-    centimetres = "ResolutionUnit" in tags and tags["ResolutionUnit"].value == _CENTIMETRE
-    return (1e4 / per_unit if centimetres else None), None
+        spacing = z and spacing and z * float(spacing)
+    else:
+        centimetres = "ResolutionUnit" in tags and tags["ResolutionUnit"].value == _CENTIMETRE
+        y = x = 1e4 if centimetres else None
+        spacing = None
+    if x is None or y is None:
+        return None, None
+    sides = stated_sides(_tagged_size(tags, "Y", y), _tagged_size(tags, "X", x))
+    return sides, (spacing if sides else None)
+
+
+def _tagged_size(tags: tifffile.TiffTags, axis: str, unit: float) -> float | None:
+    """Return the height or width of a pixel by the tag that says how many are in a unit."""
+    name = f"{axis}Resolution"
+    pixels, units = tags[name].value if name in tags else (0, 1)
+    return unit / (pixels / units) if pixels > 0 and units > 0 else None
 
 
 def _micrometres(unit: str) -> float | None:
@@ -175,7 +186,7 @@ def _micrometres(unit: str) -> float | None:
 
 
 def _ome_size(xml: str, axis: str) -> float | None:
-    """Read PhysicalSizeX or PhysicalSizeZ of the first image; OME's default unit is µm."""
+    """Read PhysicalSizeX, Y or Z of the first image; OME's default unit is µm."""
     pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
     text = pixels.group() if pixels else ""
     size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', text)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from zipfile import ZipFile
 
 import tifffile
+from PIL.PngImagePlugin import PngImageFile
 
 from napari_unet.files import write_whole
 from napari_unet.images.ngff import METADATA, is_zarr
@@ -20,7 +21,7 @@ BESIDE = "-metadata.json"
 
 
 def read_provenance(path: Path) -> Provenance:
-    """Read how a file was made: labels or scores as TIFF or OME-Zarr, ROIs, or a table.
+    """Read how a file was made: labels or scores as TIFF or OME-Zarr, ROIs, a table or overview.
 
     Raises
     ------
@@ -67,6 +68,9 @@ def _read(path: Path) -> Provenance | None:
             return Provenance.from_json(file.comment.decode())
     if ending == ".csv":
         return _of_table(path)
+    if ending == ".png":
+        with PngImageFile(path) as picture:
+            return Provenance.from_json(str(picture.info.get(KEY, "")))
     return None
 
 

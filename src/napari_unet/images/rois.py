@@ -27,6 +27,8 @@ LARGEST_COORDINATE = 60_535
 """ImageJ stores whole coordinates in 16 bits, of which some are negative numbers."""
 LARGEST_ENTRY = 2**26
 """Bytes of one ROI: millions of corners."""
+LARGEST = 2**30
+"""Bytes of all ROIs of a file, once unpacked."""
 ELLIPSE_CORNERS = 720
 _MOVE, _LINE, _CLOSE = 0, 1, 4
 _HEADER, _SECOND_HEADER = 64, 52
@@ -212,6 +214,9 @@ def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
             found = [entry for entry in file.infolist() if entry.filename.endswith(".roi")]
             if file.infolist() and not found:
                 raise ValueError("it holds no file named .roi")
+            size = sum(entry.file_size for entry in found)
+            if size > LARGEST:
+                raise ValueError(f"it would unpack to {size:,} bytes; {LARGEST:,} are allowed")
             for entry in found:
                 if entry.filename.startswith("__MACOSX"):  # which macOS adds
                     continue

@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_unet.images import reading
+from napari_unet.images.image import PixelSize, mean_side, stated_sides
 
 MICROMETRES = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "meter": 1e6}
 """The units of length of NGFF that a microscope's pixels have."""
@@ -57,11 +58,13 @@ class StoredImage:
 
     @property
     def pixel_size(self) -> float | None:
-        """Micrometres per pixel, if the file states a unit of length."""
+        """Micrometres per pixel in one number, if the file states a unit of length."""
         if not self.scale or not self.units:
             return None
-        along = self.letters.index("X")
-        return in_micrometres(self.scale[along], self.units[along])
+        height, width = (
+            in_micrometres(self.scale[i], self.units[i]) for i in map(self.letters.index, "YX")
+        )
+        return mean_side(stated_sides(height, width))
 
 
 def in_micrometres(length: float, unit: str) -> float | None:
@@ -138,7 +141,7 @@ def open_tiff(path: Path) -> StoredImage:
     image = reading.read_image(path)
     mapped = isinstance(image.data, np.memmap)
     data = MappedArray(image.data) if mapped else image.data  # type: ignore[arg-type]
-    return _with_sizes(data, image.axes, image.pixel_size, image.spacing)
+    return _with_sizes(data, image.axes, image.pixel_sides, image.spacing)
 
 
 def _open_compressed(path: Path) -> StoredImage | None:
@@ -156,9 +159,10 @@ def _open_compressed(path: Path) -> StoredImage | None:
 
 
 def _with_sizes(
-    data: Any, axes: str, pixel_size: float | None, spacing: float | None
+    data: Any, axes: str, sides: PixelSize | None, spacing: float | None
 ) -> StoredImage:
-    sizes = {"Y": pixel_size, "X": pixel_size, "Z": spacing}
+    height, width = sides or (None, None)
+    sizes = {"Y": height, "X": width, "Z": spacing}
     known = [sizes.get(axis) for axis in axes]
     scale = tuple(size or 1.0 for size in known)
     units = tuple("micrometer" if size else "" for size in known)

@@ -14,8 +14,8 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from skimage.io import imsave
 
 from napari_unet.files import write_whole
-from napari_unet.images.image import Image
-from napari_unet.images.ome import is_ome, write_ome
+from napari_unet.images.image import Image, PixelSize, as_pair
+from napari_unet.images.ome import BIG, is_ome, write_ome
 from napari_unet.images.reading import TIFF
 from napari_unet.provenance import KEY, Provenance
 
@@ -31,14 +31,14 @@ def write_labels(
     *,
     like: Image | None = None,
     axes: str | None = None,
-    pixel_size: float | None = None,
+    pixel_size: float | PixelSize | None = None,
     made: Provenance | None = None,
 ) -> Path:
     """Write labels as a TIFF that ImageJ, napari and others open at the image's scale.
 
     A name in ``.ome.tif`` makes an OME-TIFF: tiled, and from :data:`PYRAMID_FROM` pixels a side on
-    with coarser levels. Any other up to 65,535 objects: an ImageJ TIFF of uint16; beyond: an
-    OME-TIFF of uint32; with pixels that are not annotated (-1): a plain TIFF of int32.
+    with coarser levels. Any other up to 65,535 objects: an ImageJ TIFF of uint16; beyond, and
+    beyond 4 GB: an OME-TIFF; with pixels that are not annotated (-1): a plain TIFF of int32.
 
     Parameters
     ----------
@@ -49,7 +49,8 @@ def write_labels(
     like : Image or None
         The image they belong to, whose axes and pixel size are kept.
     axes, pixel_size
-        Instead of `like`.
+        Instead of `like`: a letter per dimension, and micrometres per pixel, of height and width
+        where they differ.
     made : Provenance or None
         How they were made: kept as ImageJ's Info, or as the description of the image.
 
@@ -68,19 +69,21 @@ def write_labels(
     spacing = None
     if like is not None:
         axes = "".join(a for a in like.axes if a not in "CS")
-        pixel_size, spacing = like.pixel_size, like.spacing
+        pixel_size, spacing = like.pixel_sides, like.spacing
     axes = axes or "Q" * (labels.ndim - 2) + "YX"
     low, high = labels.min(initial=0), labels.max(initial=0)
-    if is_ome(path) or (low >= 0 and high > IMAGEJ_LARGEST):
+    fits_imagej = high <= IMAGEJ_LARGEST and 2 * labels.size <= BIG  # bytes as uint16
+    if is_ome(path) or (low >= 0 and not fits_imagej):
         kind = np.uint16 if high <= IMAGEJ_LARGEST else np.uint32
         stack = as_hyperstack(labels.astype(np.int32 if low < 0 else kind), axes)
         return write_ome(path, stack, pixel_size, spacing, made)
     if low < 0:
         told = {"axes": axes} | ({KEY: made.to_dict()} if made is not None else {})
         return _write_tiff(path, labels.astype(np.int32), metadata=told)
-    resolution = {} if pixel_size is None else {"resolution": (1 / pixel_size,) * 2}
+    sides = as_pair(pixel_size)
+    resolution = {} if sides is None else {"resolution": (1 / sides[1], 1 / sides[0])}
     metadata: dict[str, Any] = {"axes": "TZCYX", "max": float(high), "min": 0.0}
-    if pixel_size is not None:
+    if sides is not None:
         metadata["unit"] = "um"
         metadata |= {"spacing": spacing} if spacing else {}
     if made is not None:
@@ -117,7 +120,7 @@ def write_image(
     image: NDArray[Any],
     *,
     axes: str | None = None,
-    pixel_size: float | None = None,
+    pixel_size: float | PixelSize | None = None,
     channels: Sequence[str] = (),
     made: Provenance | None = None,
 ) -> Path:
@@ -130,7 +133,8 @@ def write_image(
     image : array
         The numbers.
     axes, pixel_size, channels
-        What an OME-TIFF says of them: a letter per dimension, micrometres per pixel, names.
+        What an OME-TIFF says of them: a letter per dimension, micrometres per pixel (of height and
+        width where they differ), names.
     made : Provenance or None
         How they were made: kept as the description of the image.
 
@@ -153,7 +157,9 @@ def write_image(
 
 def _write_tiff(path: Path, array: NDArray[Any], **options: Any) -> Path:
     def write(temporary: Path) -> None:
-        tifffile.imwrite(temporary, array, compression="zlib", **options)
+        # Of what is compressed, tifffile does not foresee that 32 bits are too few for offsets.
+        is_big = array.nbytes > BIG
+        tifffile.imwrite(temporary, array, bigtiff=is_big, compression="zlib", **options)
 
     return write_whole(path, write)
 

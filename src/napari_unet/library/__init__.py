@@ -34,7 +34,7 @@ from napari_unet.library.runs import (
     stopped_runs,
 )
 from napari_unet.library.shelf import check_own, delete, export, import_model, rename
-from napari_unet.library.starts import NewNetwork, Start, card_of
+from napari_unet.library.starts import NewNetwork, Start, card_of, closest_recipe
 from napari_unet.library.summary import score_of, summary
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "check_name",
     "check_own",
     "check_path",
+    "closest_recipe",
     "delete",
     "drop_aside",
     "export",

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.measurements.runs import Ints, Runs
-from napari_unet.measurements.shapes import PixelSize
 from napari_unet.preprocessing import Planes
 
 Table = dict[str, NDArray[Any]]
@@ -125,20 +124,6 @@ def as_planes(labels: Any, image: Any, axes: str | None) -> tuple[Planes, Planes
             " height and width, without channels."
         )
     return Planes(labels, own), None if image is None else Planes(image, axes)
-
-
-def as_pair(pixel_size: float | PixelSize | None) -> PixelSize | None:
-    """Return height and width of a pixel; raise if they are none."""
-    if pixel_size is None:
-        return None
-    given = np.array(pixel_size, float)
-    if given.shape not in ((), (2,)) or not (np.isfinite(given) & (given > 0)).all():
-        raise ValueError(
-            f"pixel_size = {pixel_size} is no size: give micrometres above 0, of height and width"
-            " where they differ."
-        )
-    height, width = np.broadcast_to(given, 2).tolist()
-    return height, width
 
 
 def _names_of_planes(letters: list[str]) -> list[str]:

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.images.image import PixelSize
 from napari_unet.measurements.hulls import hull_areas
 from napari_unet.measurements.runs import Floats, Runs
 
-PixelSize = tuple[float, float]
-"""Height and width of a pixel in micrometres."""
 SQUARE = (1.0, 1.0)
 
 

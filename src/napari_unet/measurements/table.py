@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet.images.image import PixelSize, as_pair
 from napari_unet.measurements.intensities import measure_intensities
 from napari_unet.measurements.planes import (
     NOTHING,
     Known,
     Table,
-    as_pair,
     as_planes,
     run_to_table,
     tabulate,
 )
 from napari_unet.measurements.runs import Runs
-from napari_unet.measurements.shapes import PixelSize, measure_boxes, measure_shapes
+from napari_unet.measurements.shapes import measure_boxes, measure_shapes
 
 
 def measure(

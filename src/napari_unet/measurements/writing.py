@@ -75,7 +75,8 @@ def write_table(
         raise ValueError(f"{path} cannot hold a table: let its name end in .csv.")
 
     def write(temporary: Path) -> None:
-        temporary.write_bytes(as_csv(tables).encode())
+        # The name of an image may hold bytes that are no letters: they are written as numbers.
+        temporary.write_bytes(as_csv(tables).encode(errors="backslashreplace"))
 
     write_whole(path, write)
     write_beside(path, made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,10 @@ Region = tuple[slice, ...]
 
 ZOOM_LIMIT = 32.0
 """An object size that asks for more is a slip, as of nanometres taken for micrometres."""
+LARGEST_READ = 2**25
+"""Samples of an image that are read at a time to be shrunk, or those that a single row needs.
+
+128 MB in float32, and two to three times that while they are smoothed."""
 TRUNCATE = 4.0
 """Standard deviations after which the smoothing kernel ends."""
 
@@ -36,7 +40,8 @@ def zoom_factor(
     diameter : float or None
         Object diameter in the image, in pixels.
     pixel_size : float or None
-        Pixel size of the image in micrometres.
+        Pixel size of the image in micrometres; both axes are enlarged alike, so where height and
+        width differ, it is the side of a square of the same area.
 
     Raises
     ------
@@ -107,6 +112,12 @@ class ScaledPlane:
         _, *part = key
         lengths = zip(self._plane.shape[1:], self.shape[1:], part, strict=True)
         axes = [_Resampling.of(n, m, window) for n, m, window in lengths]
+        start, stop, _ = part[0].indices(self.shape[1])
+        read = self._plane.shape[0] * prod(axis.read.stop - axis.read.start for axis in axes)
+        if read > LARGEST_READ and stop - start > 1:  # a large image that is shrunk much
+            middle = (start + stop) // 2
+            halves = slice(start, middle), slice(middle, stop)
+            return np.concatenate([self[:, rows, part[1]] for rows in halves], axis=1)
         pixels = self._normalise(self._plane[(slice(None), *(axis.read for axis in axes))])
         for index, axis in enumerate(axes, start=1):
             pixels = axis.apply(pixels, index)

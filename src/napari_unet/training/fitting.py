@@ -11,17 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.checkpoint import Checkpoint, rehead
-from napari_unet.config import (
-    ARCHITECTURES,
-    RECIPES,
-    Preprocessing,
-    Recipe,
-    Target,
-    TrainableConfig,
-    check_trainable,
-)
+from napari_unet.config import RECIPES, Recipe, Target, check_trainable
 from napari_unet.engines import choose_device
-from napari_unet.library import Card
+from napari_unet.library import NewNetwork
 from napari_unet.patches import hold_out
 from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import Array
@@ -41,20 +33,6 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise ValueError(f"recipe = {name!r} is unknown: use one of {', '.join(RECIPES)}.")
     return RECIPES[name]
-
-
-def find_architecture(name: str) -> type[TrainableConfig]:
-    """Return the kind of network of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
-    if name not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise ValueError(f"architecture = {name!r} is unknown: use one of {known}.")
-    return ARCHITECTURES[name]
 
 
 def start_from(
@@ -90,7 +68,7 @@ def start_from(
     FileNotFoundError, ValueError
         If there is no such model, recipe or architecture, or the model is of another one.
     """
-    kind = None if architecture is None else find_architecture(architecture)
+    new = NewNetwork.by(recipe, architecture, target)
     if model is not None:
         loaded = Checkpoint.load(model)
         check_trainable(loaded.card.network)
@@ -101,12 +79,7 @@ def start_from(
             )
         card = loaded.card
         return rehead(loaded, channels or card.network.in_channels, target or card.target, seed)
-    chosen = find_recipe(recipe)
-    network = chosen.network if kind is None else kind.like(chosen.network)
-    target = target or chosen.target
-    network = replace(network, in_channels=channels or 1, out_channels=len(target.outputs))
-    card = Card(network, target, Preprocessing(channels=network.in_channels))
-    return untrained(card, seed)
+    return untrained(new.card(channels or 1), seed)
 
 
 def fit(

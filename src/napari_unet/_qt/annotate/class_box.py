@@ -19,7 +19,9 @@ class ClassBox(QComboBox):
     """
 
     chosen = Signal(str)
-    """Another class is named."""
+    """A class is named, by Enter or from the list."""
+    left = Signal(str)
+    """What was typed stands there, without Enter."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,6 +38,7 @@ class ClassBox(QComboBox):
         line.setPlaceholderText("Class")
         line.setValidator(QRegularExpressionValidator(QRegularExpression("[^,]*"), self))
         line.returnPressed.connect(lambda: self.chosen.emit(self.kind))
+        line.editingFinished.connect(lambda: self.left.emit(self.kind))
         self.activated.connect(lambda _: self.chosen.emit(self.kind))
 
     @property

@@ -9,11 +9,12 @@ from zlib import crc32
 import napari
 import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet._qt import annotation_layers
-from napari_unet._qt.annotation_layers import MODE, PATH
-from napari_unet._qt.layers import pixel_size, position
+from napari_unet._qt.annotation_layers import MODE, PATH, REGIONS
+from napari_unet._qt.layers import pixel_sides, position
 from napari_unet._qt.object_classes import CLASS, kinds_in, show_kinds
 from napari_unet.annotations import BACKGROUND, Annotation, Mode, Region
 
@@ -65,7 +66,7 @@ class Drawing(QObject):
         self.image, self.labels = image, labels
         self.shape: tuple[int, ...] = labels.data.shape
         self.shapes: Shapes | None = None
-        self.regions: tuple[Region, ...] = ()
+        self._regions: tuple[Region, ...] = ()
         self._mode = mode
         self.is_touched = is_touched
         self.kinds = kinds_in(labels)
@@ -117,12 +118,24 @@ class Drawing(QObject):
 
     def snapshot(self) -> Annotation:
         """Return what is drawn; its labels are the layer's own array."""
-        return Annotation(self._data, self._mode, self.regions, pixel_size(self.labels), self.kinds)
+        sides = pixel_sides(self.labels)
+        return Annotation(self._data, self._mode, self.regions, sides, self.kinds)
 
     @property
     def mode(self) -> Mode:
         """What is meant by pixels that nobody painted."""
         return self._mode
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Where the annotation is complete; the labels layer tells it other docks, too."""
+        return self._regions
+
+    @regions.setter
+    def regions(self, regions: tuple[Region, ...]) -> None:
+        self._regions = regions
+        if self.labels.metadata.get(REGIONS, ()) != regions:
+            self.labels.metadata = {**self.labels.metadata, REGIONS: regions}
 
     def set_mode(self, mode: Mode) -> None:
         """Mean something else by pixels that nobody painted; what is painted stays as it is."""
@@ -150,6 +163,33 @@ class Drawing(QObject):
         if kinds != self.kinds:
             show_kinds(self.labels, kinds)
 
+    def name_next(self, label: int, kind: str) -> None:
+        """Say of which class an object will be that nobody has painted yet: that draws nothing."""
+        kinds = {number: own for number, own in {**self.kinds, label: kind}.items() if own}
+        if kinds != self.kinds:
+            self.kinds = kinds
+            show_kinds(self.labels, kinds)
+
+    def show_prediction(self, labels: NDArray[np.int32], kinds: Mapping[int, str]) -> None:
+        """Show what a model has found: it is no annotation until somebody changes something."""
+        self.labels.data = labels
+        self._data, self._seen = self.labels.data, None
+        self.kinds = {label: kind for label, kind in kinds.items() if label > 0 and kind}
+        show_kinds(self.labels, self.kinds)
+
+    def put(self, labels: NDArray[np.int32], where: NDArray[np.bool_]) -> None:
+        """Draw more at once than undo can take back quickly."""
+        np.copyto(self.labels.data, labels, where=where)
+        self.forget_steps()
+        self.labels.refresh()
+        self._change()
+
+    def forget_steps(self) -> None:
+        """Let undo take no step back that was made in other labels."""
+        self.labels.editable = False  # by which napari forgets them
+        self.labels.editable = True
+        self._gone = {}
+
     def pass_kinds_on(self, heirs: Mapping[int, int]) -> None:
         """Let objects that were corrected be of the class that others have (0: of none)."""
         changed = {heir: self.kinds.get(parent, "") for heir, parent in heirs.items()}
@@ -161,7 +201,8 @@ class Drawing(QObject):
         """Let objects that undo has brought back be of the class that they had."""
         if self._gone:
             plane = self.labels.data[self.plane]
-            back = {label: kind for label, kind in self._gone.items() if (plane == label).any()}
+            here = set(np.unique(plane[np.isin(plane, list(self._gone))]).tolist())
+            back = {label: kind for label, kind in self._gone.items() if label in here}
             self._gone = {label: self._gone[label] for label in self._gone.keys() - back.keys()}
             self.set_kinds({label: kind for label, kind in back.items() if label not in self.kinds})
 
@@ -267,8 +308,7 @@ class Drawing(QObject):
         if self.labels.data is not self._data:
             self._data = self.labels.data
             self.is_touched = True
-        if self.shapes is not None:
-            self._read_shapes(self.shapes)
+        self.read_shapes()
         if self._has_image and self.image not in self._viewer.layers:
             self._has_image = False
             self.told.emit(
@@ -284,6 +324,11 @@ class Drawing(QObject):
         if self.labels not in self._viewer.layers:
             return f"{name} was removed. {kept}"
         return f"{name} has another shape or type now, and is not saved any more. {kept}"
+
+    def read_shapes(self) -> None:
+        """Take what is drawn in the layer of regions for them, if there is one."""
+        if self.shapes is not None:
+            self._read_shapes(self.shapes)
 
     def _read_shapes(self, layer: Shapes) -> None:
         if layer not in self._viewer.layers:

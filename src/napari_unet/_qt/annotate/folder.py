@@ -56,6 +56,7 @@ class Folder(QWidget):
         super().__init__(parent)
         self.project: Project | None = None
         self.entry: Entry | None = None
+        self._is_shown = False
         self._job: Job | None = None
         self.new_button = _button(
             "New project…",
@@ -187,7 +188,7 @@ class Folder(QWidget):
     def _on_added(self, entries: list[Entry]) -> None:
         number = len(entries) - len(self.list.entries)
         self.list.fill(self.project, entries)
-        self.follow(self.entry)
+        self.follow(self.entry, self._is_shown)
         self.told.emit(f"{counted(number, 'image')} added.")
         if self.entry is None and entries:
             self.open_entry(entries[0])
@@ -199,13 +200,16 @@ class Folder(QWidget):
         if self.entry == entry:
             return
         self._leave()
-        self.follow(entry)
+        self.follow(entry, is_shown=False)
         self._keep({CURRENT: entry.name})
         self.opened.emit(entry)
 
-    def follow(self, entry: Entry | None) -> None:
-        """Show which image is at hand, without asking for anything; None: none of the project."""
-        self.entry = entry
+    def follow(self, entry: Entry | None, is_shown: bool = True) -> None:
+        """Show which image is at hand, without asking for anything; None: none of the project.
+
+        One that is not shown, as it is not read yet, or missing, is not to be marked as done.
+        """
+        self.entry, self._is_shown = entry, is_shown
         self.list.setCurrentRow(self.list.row_of(entry))
         self.refresh()
 
@@ -263,7 +267,7 @@ class Folder(QWidget):
         self.summary.setText(self.list.summary())
         self.previous_button.setEnabled(row > 0)
         self.next_button.setEnabled(row + 1 < len(self.list.entries))
-        self.done.setEnabled(row >= 0)
+        self.done.setEnabled(row >= 0 and self._is_shown)
         self.done.setChecked(self.list.state_of(self.entry) == "done")
 
 

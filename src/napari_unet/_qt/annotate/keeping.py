@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import napari
 from napari.layers import Image, Labels, Layer, Shapes
+from napari.utils.events import Event
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_unet._qt import annotation_layers
@@ -57,6 +57,12 @@ class Keeper(QObject):
         self._status = ""
         self._ticks = QTimer(self)
         self._ticks.timeout.connect(self._look)
+        for layer in reversed(list(viewer.layers)):  # copies are above what they are copies of
+            annotation_layers.disown_copy(viewer, layer)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+
+    def _on_inserted(self, event: Event) -> None:
+        annotation_layers.disown_copy(self._viewer, event.value)
 
     @property
     def autosave(self) -> Autosave:
@@ -91,30 +97,36 @@ class Keeper(QObject):
         kept = labels is not None and annotation_layers.is_paintable(
             labels, annotation.labels.shape
         )
-        if not kept:
+        if kept:
+            annotation_layers.tie(labels, image)  # which may have been opened again
+        else:
+            if labels is not None:
+                annotation_layers.disown(labels)
             labels = annotation_layers.add_labels(self._viewer, image, annotation.labels, path)
             show_kinds(labels, annotation.classes)
         drawing = Drawing(self._viewer, image, labels, annotation.mode, start.found or kept, self)
-        drawing.regions = annotation.regions
-        shapes = annotation_layers.find_layer(self._viewer, Shapes, path)
-        if shapes is not None:
-            drawing.follow_shapes(shapes)
-        else:
-            drawing.show_regions(annotation.regions)
         self._starts[drawing] = start
+        drawing.regions = annotation.regions
         drawing.changed.connect(partial(self.save, drawing))
         drawing.told.connect(self.told)
         drawing.bounded.connect(partial(self.bounded.emit, drawing))
         drawing.lost.connect(partial(self._on_lost, drawing))
-        if kept:  # it may have been painted in while nobody looked
-            self.save(drawing)
+        shapes = annotation_layers.find_layer(self._viewer, Shapes, path)
+        if shapes is None:
+            drawing.show_regions(annotation.regions)
+        else:
+            drawing.follow_shapes(shapes)
+            drawing.read_shapes()
+        if kept or (shapes is not None and start.found):
+            # Something may have been drawn while nobody looked, or not in what the file is of.
+            self.save(drawing, keeps=True)
         return drawing
 
-    def save(self, drawing: Drawing) -> None:
-        """Let what is drawn be written soon."""
+    def save(self, drawing: Drawing, keeps: bool = False) -> None:
+        """Let what is drawn be written soon; where it differs, what is on disk may be kept, too."""
         start = self._starts.get(drawing)
         if start is not None:
-            self.autosave.submit(start.path, drawing.snapshot())
+            self.autosave.submit(start.path, drawing.snapshot(), keeps)
             self._status = ""  # also tell if it is written before the next look
             self.changed.emit()
 
@@ -138,9 +150,13 @@ class Keeper(QObject):
         """Say whether all of it is on disk, and where."""
         if self.autosave.problem:
             return self.autosave.problem
-        return (
-            "Saving…" if self.autosave.pending else f"Saved in {self._starts[drawing].project.name}"
-        )
+        start = self._starts[drawing]
+        if self._is_only_predicted(drawing):
+            return f"Saved in {start.project.name} once it is corrected, or Done."
+        return "Saving…" if self.autosave.pending else f"Saved in {start.project.name}"
+
+    def _is_only_predicted(self, drawing: Drawing) -> bool:
+        return self._starts[drawing].result is not None and not drawing.is_touched
 
     def _look(self) -> None:
         status = f"{self.autosave.problem}{self.autosave.pending}"
@@ -159,19 +175,12 @@ class Keeper(QObject):
     def end(self) -> None:
         """Write all, and follow nothing any more; the layers stay."""
         self._ticks.stop()
+        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         for drawing in list(self._starts):
+            if self._is_only_predicted(drawing):
+                annotation_layers.disown(drawing.labels)  # else it is found again as if drawn
             if drawing.is_touched and drawing.is_paintable:
                 self.save(drawing)
             self.forget(drawing)
         if self._autosave is not None:
             self._autosave.close(CLOSING)
-
-
-def start_from(drawing: Drawing, result: Any, kinds: Mapping[int, str]) -> None:
-    """Put objects into a drawing; over what was drawn before, as one step of undo."""
-    if not drawing.is_touched:  # quicker
-        drawing.labels.data = result
-    else:
-        changed = (drawing.labels.data != result).nonzero()
-        drawing.labels.data_setitem(changed, result[changed])
-    drawing.set_kinds({**dict.fromkeys(drawing.kinds, ""), **kinds})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QMessageBox, QWidget
 
-from napari_unet._qt.layers import annotated_shape, axes_of, labels_shape, pixel_size, pixels
+from napari_unet._qt.layers import annotated_shape, axes_of, labels_shape, pixel_sides, pixels
 from napari_unet.annotations import Annotation, Mode
 
 if TYPE_CHECKING:  # load TIFF libraries
@@ -25,14 +23,6 @@ COMPARED = 8
 """Planes by which it is found out whether a layer still has the pixels of its file."""
 SOURCE = "image file"
 """Entry in the metadata of an image layer: the file that a project has read it from."""
-
-
-class Answer(Enum):
-    """What is to become of an annotation when a result is to be corrected."""
-
-    ADD = "Add what is missing"
-    REPLACE = "Replace mine"
-    CANCEL = "Leave mine as it is"
 
 
 @dataclass(frozen=True)
@@ -51,8 +41,8 @@ class Subject:
         A letter per dimension.
     shape : tuple of int
         Of its annotation.
-    pixel_size : float or None
-        Micrometres per pixel.
+    pixel_sides : (float, float) or None
+        Height and width of a pixel in micrometres.
     """
 
     name: str
@@ -60,7 +50,7 @@ class Subject:
     pixels: Any
     axes: str
     shape: tuple[int, ...]
-    pixel_size: float | None
+    pixel_sides: tuple[float, float] | None
 
 
 def subject_of(image: ImageLayer) -> Subject:
@@ -72,7 +62,7 @@ def subject_of(image: ImageLayer) -> Subject:
         pixels(image),
         axes_of(image),
         annotated_shape(image),
-        pixel_size(image),
+        pixel_sides(image),
     )
 
 
@@ -147,7 +137,7 @@ def begin(
         entry = project.add(subject.source)
     else:
         entry = project.add_array(
-            subject.name, np.asarray(subject.pixels), subject.axes, subject.pixel_size
+            subject.name, np.asarray(subject.pixels), subject.axes, subject.pixel_sides
         )
     labels = None if result is None else np.asarray(result).astype(np.int32)
     annotation, found = _read(project, entry, subject.shape, mode, autosave)
@@ -274,36 +264,3 @@ def _predict(
             named = zip(table.get("index", ()), table.get("class", ()), strict=False)
             return end.value.labels, {int(n): str(kind) for n, kind in named if n}
         yield ""  # a place to end
-
-
-def combine(drawn: NDArray[np.int32], result: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return what is drawn, and the objects of a result that touch nothing of it."""
-    combined = drawn.copy()
-    last = int(drawn.max(initial=0))
-    for plane in np.ndindex(drawn.shape[:-2]):  # objects are numbered anew in each
-        found = result[plane]
-        touched = np.unique(found[drawn[plane] != 0])
-        new = (found > 0) & ~np.isin(found, touched)
-        combined[plane][new] = found[new] + last
-    return combined
-
-
-def ask_about_drawn(name: str, parent: QWidget) -> Answer:
-    """Ask what is to become of what is drawn already."""
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Your annotation")
-    box.setText(
-        f"{name} holds objects already. Those of the result can be added where they touch none of"
-        " them, or take their place."
-    )
-    roles = (
-        (Answer.ADD, QMessageBox.ButtonRole.AcceptRole),
-        (Answer.REPLACE, QMessageBox.ButtonRole.DestructiveRole),
-        (Answer.CANCEL, QMessageBox.ButtonRole.RejectRole),
-    )
-    buttons = {box.addButton(answer.value, role): answer for answer, role in roles}
-    box.setDefaultButton(next(iter(buttons)))
-    box.setEscapeButton(next(reversed(buttons)))
-    box.exec()
-    return next((a for b, a in buttons.items() if b is box.clickedButton()), Answer.CANCEL)

@@ -156,6 +156,7 @@ class Tools(QWidget):
             layout.addWidget(button, *divmod(at, COLUMNS))
         layout.addWidget(self.class_box, *divmod(len(TOOLS), COLUMNS))
         self.class_box.chosen.connect(self._on_class)
+        self.class_box.left.connect(self._on_class_left)
         self._clicks.clicked.connect(self._on_click)
         self._clicks.ended.connect(self._rest)
         self._line.drawn.connect(self._cut)
@@ -213,7 +214,7 @@ class Tools(QWidget):
             return
         try:
             if tool is NEXT:
-                self._take_next(drawing)
+                self.take_next()
             elif tool is BACKGROUND_BRUSH:
                 self._take_background(drawing)
             elif tool is SPLIT:
@@ -228,12 +229,16 @@ class Tools(QWidget):
             self.buttons[tool].setChecked(True)
             self.told.emit(f"{self._first_prompt(tool)} Escape ends it.")
 
-    def _take_next(self, drawing: Drawing) -> None:
+    def take_next(self) -> None:
+        """Take the brush for an object of the class that is named, if there is a drawing."""
         from napari_unet.annotations import next_label
 
+        drawing = self._drawing
+        if drawing is None:
+            return
         label, kind = next_label(drawing.labels.data), self.class_box.kind
         drawing.take_brush(label)
-        drawing.set_kinds({label: kind})
+        drawing.name_next(label, kind)
         self._tell_brush(label, kind)
 
     def _tell_brush(self, label: int, kind: str) -> None:
@@ -256,13 +261,28 @@ class Tools(QWidget):
 
     def _on_class(self, kind: str) -> None:
         """Let the brush paint an object of that class, if it is not at one of another."""
-        drawing = self._drawing
-        label = int(drawing.labels.selected_label) if drawing is not None else 0
-        if drawing is None or label <= 0:
-            return
-        if label not in drawing.kinds or not drawing.holds(label):
+        drawing, label = self._drawing, self._brush
+        if drawing is not None and label and label not in drawing.kinds and drawing.holds(label):
             drawing.set_kinds({label: kind})
             self._tell_brush(label, kind)
+        else:
+            self._on_class_left(kind)
+
+    def _on_class_left(self, kind: str) -> None:
+        """Let what the brush paints next be of that class; an object that is there stays as it is.
+
+        The name may be meant for other objects, which are to be clicked on now.
+        """
+        drawing, label = self._drawing, self._brush
+        is_other = drawing is not None and kind != drawing.kinds.get(label, "")
+        if drawing is not None and label and is_other and not drawing.holds(label):
+            drawing.name_next(label, kind)
+            self._tell_brush(label, kind)
+
+    @property
+    def _brush(self) -> int:
+        """The object that the brush is at; 0: none."""
+        return max(int(self._drawing.labels.selected_label), 0) if self._drawing else 0
 
     def _classify(self, drawing: Drawing, label: int) -> None:
         kind = self.class_box.kind

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
-import numpy as np
 from napari.layers import Image, Labels
-from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_unet._qt import annotation_layers
-from napari_unet._qt.annotate import start
+from napari_unet._qt.annotate import joining, start
 from napari_unet._qt.annotate.chooser import Chooser
 from napari_unet._qt.annotate.counting import Amount, Counter
 from napari_unet._qt.annotate.drawing import Drawing
 from napari_unet._qt.annotate.folder import Folder
-from napari_unet._qt.annotate.keeping import Keeper, start_from
+from napari_unet._qt.annotate.joining import Answer, Joined
+from napari_unet._qt.annotate.keeping import Keeper
 from napari_unet._qt.annotate.start import Start, subject_of
 from napari_unet._qt.annotate.tools import Tools
 from napari_unet._qt.dock import put_into
@@ -125,7 +124,7 @@ class AnnotateWidget(QWidget):
         drawing = self._keeper.of_image(image)
         if drawing is not None and result is None:
             self._select(drawing)
-            self._take_brush(drawing)
+            self.tools.take_next()
             self.message.tell(f"Go on in {drawing.labels.name}.")
             return
         data, mode = (None if result is None else pixels(result)), self.chooser.chosen_mode
@@ -136,7 +135,7 @@ class AnnotateWidget(QWidget):
     def _correct(self) -> None:
         self._begin(self.chooser.result)
 
-    def _run(self, steps: Callable[[], Steps], on_returned: Callable[[Start], None]) -> None:
+    def _run(self, steps: Callable[[], Steps], on_returned: Callable[[Any], None]) -> None:
         if self._job is not None:
             self._job.abandon()
         job = Job(steps, self)
@@ -163,13 +162,46 @@ class AnnotateWidget(QWidget):
         drawing = self._keeper.of_path(begun.path) or self._keeper.show(image, begun)
         if drawing.image not in self._viewer.layers:  # it was removed, and opened again
             drawing.image = image
-        kinds = {} if result is None else kinds_in(result)
-        if begun.result is not None and not self._may_start(drawing, begun.result, kinds):
+        show = partial(self._show_begun, image, drawing, begun, result)
+        if result is None or begun.result is None:
+            show()
+        elif drawing.is_touched and drawing.labels.data.any():
+            self._join(drawing, begun, result, show)
+        else:
+            joining.put_into_empty(drawing, begun.result, kinds_in(result))
+            show()
+
+    def _join(
+        self, drawing: Drawing, begun: Start, result: Labels, show: Callable[[], None]
+    ) -> None:
+        """Put objects into what is drawn already, not without asking."""
+        answer = joining.ask_about_drawn(drawing.labels.name, self)
+        if answer is Answer.CANCEL or begun.result is None:
             return
+        steps = partial(joining.join, drawing.snapshot(), begun.result, answer, begun.path)
+        on_joined = partial(self._on_joined, drawing, kinds_in(result), show)
+        self._run(steps, on_joined)
+
+    def _on_joined(
+        self, drawing: Drawing, kinds: Mapping[int, str], show: Callable[[], None], joined: Joined
+    ) -> None:
+        if not drawing.is_paintable:  # what became of it has been told
+            return
+        joining.put_in(drawing, joined, kinds)
+        show()
+        if joined.aside is not None:
+            self.message.tell(
+                "Undo does not take so large a step back: what was drawn before is kept as"
+                f" {joined.aside.name}, beside {drawing.labels.name}'s own file."
+            )
+
+    def _show_begun(
+        self, image: Image, drawing: Drawing, begun: Start, result: Labels | None
+    ) -> None:
         if begun.project is self.folder.project:
             self.folder.list.fill(begun.project, begun.project.entries)
         self._select(drawing)
-        self._take_brush(drawing)
+        self.tools.take_next()
         if result is not None:
             result.visible = False
             self.message.tell(
@@ -187,26 +219,6 @@ class AnnotateWidget(QWidget):
                 " image, add a region first."
             )
 
-    def _may_start(
-        self, drawing: Drawing, result: NDArray[np.int32], kinds: Mapping[int, str]
-    ) -> bool:
-        """Put objects into a drawing; over what is there already, not without asking."""
-        if drawing.is_touched and drawing.labels.data.any():
-            answer = start.ask_about_drawn(drawing.labels.name, self)
-            if answer is start.Answer.CANCEL:
-                return False
-            if answer is start.Answer.ADD:
-                last = int(drawing.labels.data.max(initial=0))
-                kinds = {**drawing.kinds, **{last + n: kind for n, kind in kinds.items()}}
-                result = start.combine(drawing.labels.data, result)
-        start_from(drawing, result, kinds)
-        return True
-
-    def _take_brush(self, drawing: Drawing) -> None:
-        from napari_unet.annotations import next_label
-
-        drawing.take_brush(next_label(drawing.labels.data))
-
     # -- the images of a project
 
     def _on_opened(self, entry: Entry) -> None:
@@ -215,7 +227,7 @@ class AnnotateWidget(QWidget):
         drawing = self._keeper.of_path(project.annotation_path(entry))
         if drawing is not None:
             self._select(drawing)
-            self._take_brush(drawing)
+            self.tools.take_next()
             return
         mode, model, saver = self.chooser.chosen_mode, self.folder.model, self._keeper.autosave
         steps = partial(start.open_entry, project, entry, mode, model, saver)
@@ -237,12 +249,14 @@ class AnnotateWidget(QWidget):
         )
         image.metadata = {start.SOURCE: str(begun.entry.image)}
         drawing = self._keeper.show(image, begun)
-        if begun.result is not None:
-            start_from(drawing, begun.result, begun.result_kinds)
+        is_predicted = False
+        if begun.result is not None and not drawing.is_touched:
+            is_predicted = True
+            drawing.show_prediction(begun.result, begun.result_kinds)
         self._select(drawing)
-        self._take_brush(drawing)
-        if begun.result is not None:
-            text = "was predicted: correct its objects."
+        self.tools.take_next()
+        if is_predicted:
+            text = "was predicted: correct its objects, or say that it is Done."
         else:
             text = "is here again." if begun.found else "is new: paint its objects."
         self.message.tell(f"{begun.entry.name} {text}")

@@ -1,4 +1,4 @@
-"""What a new network is to be: its kind, and what it tells apart."""
+"""What a new network is to be: its recipe, its kind, and what it tells apart."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet._qt import form
-from napari_unet.config import ARCHITECTURES, RECIPES, Target
-from napari_unet.library import Card, NewNetwork
+from napari_unet.config import ARCHITECTURES, RECIPES, Target, TrainConfig
+from napari_unet.library import Card, NewNetwork, closest_recipe
 
 BACKGROUND = "background"
 
@@ -24,6 +24,15 @@ class Meaning(StrEnum):
     KINDS = "Objects of classes"
 
 
+BY_RECIPE = {
+    "few-shot": "a small padded U-Net, taught in minutes on a few annotated crops (AdamW).",
+    "standard": "the same, taught longer and by larger patches, for many annotated images.",
+    "paper": "the U-Net as published: unpadded, with dropout, one tile of 572 pixels a step (SGD,"
+    " momentum 0.99).",
+    "sigmoid": "the padded U-Net of many tutorials, with one output and two tiles of 512 pixels a"
+    " step (AdamW).",
+}
+"""What each recipe is, in the order in which they are offered."""
 WORDS = {
     "unet": ("U-Net", "the network of choice."),
     "unet++": (
@@ -39,7 +48,8 @@ WORDS = {
 }
 """Name of each architecture to those who click, and what it is for."""
 OUTPUTS = {
-    "Softmax": RECIPES["few-shot"].target,
+    "Softmax, distance": RECIPES["few-shot"].target,
+    "Softmax": RECIPES["paper"].target,
     "Sigmoid": RECIPES["sigmoid"].target,
 }
 """What a network that finds objects predicts."""
@@ -55,10 +65,20 @@ class NetworkForm(QWidget):
     """
 
     changed = Signal()
-    """Something else is chosen."""
+    """Something else is chosen, other than the recipe."""
+    recipe_changed = Signal()
+    """Another recipe is chosen, and its network is filled in."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.recipe = ComboBox(
+            name="recipe",
+            label="Recipe",
+            tooltip="Fills in the network and all settings, which can be changed then. paper and"
+            " sigmoid have large networks, which are slow without a GPU.\n"
+            + "\n".join(f"{name}: {what}" for name, what in BY_RECIPE.items()),
+            choices=list(BY_RECIPE),
+        )
         self.architecture = ComboBox(
             name="architecture",
             label="Architecture",
@@ -85,8 +105,9 @@ class NetworkForm(QWidget):
         self.output = ComboBox(
             name="output",
             label="Output",
-            tooltip="Softmax: scores of background and object, and how far inside an object a pixel"
-            " is, which keeps touching ones apart.\n"
+            tooltip="Softmax, distance: scores of background and object, and how far inside an"
+            " object a pixel is, which keeps touching ones apart.\n"
+            "Softmax: the scores alone, as in the paper.\n"
             "Sigmoid: the score of the object alone, as the Keras tutorials have it.",
             choices=list(OUTPUTS),
         )
@@ -94,12 +115,19 @@ class NetworkForm(QWidget):
         self._output_row = form.lay_out(self.output)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(form.lay_out(self.architecture, self.meaning))
+        layout.addWidget(form.lay_out(self.recipe, self.architecture, self.meaning))
         layout.addWidget(self._classes_row)
         layout.addWidget(self._output_row)
         for widget in (self.architecture, self.meaning, self.classes, self.output):
             widget.changed.connect(self._on_changed)
+        self.recipe.changed.connect(self._on_recipe)
         self._show_rows()
+
+    def _on_recipe(self) -> None:
+        recipe = RECIPES[str(self.recipe.value)]
+        form.show(self.architecture, recipe.network.architecture)
+        self._show_output(recipe.target)
+        self.recipe_changed.emit()
 
     def _on_changed(self) -> None:
         self._show_rows()
@@ -108,6 +136,16 @@ class NetworkForm(QWidget):
     def _show_rows(self) -> None:
         self._classes_row.setVisible(self.means is not Meaning.OBJECTS)
         self._output_row.setVisible(self.means is Meaning.OBJECTS)
+
+    def _show_output(self, target: Target) -> None:
+        for name, known in OUTPUTS.items():
+            if (target.activation, target.extras) == (known.activation, known.extras):
+                form.show(self.output, name)
+
+    @property
+    def settings(self) -> TrainConfig:
+        """How the recipe teaches."""
+        return RECIPES[str(self.recipe.value)].training
 
     @property
     def means(self) -> Meaning:
@@ -126,7 +164,7 @@ class NetworkForm(QWidget):
         ValueError
             If the names of the classes are not possible.
         """
-        return NewNetwork(str(self.architecture.value), self._target())
+        return NewNetwork(str(self.architecture.value), self._target(), str(self.recipe.value))
 
     def _target(self) -> Target:
         if self.means is Meaning.OBJECTS:
@@ -138,7 +176,7 @@ class NetworkForm(QWidget):
                 f"Objects of the one class {names[0]} need no class: name a second one, or choose"
                 f" '{Meaning.OBJECTS}'."
             )
-        return RECIPES["few-shot"].target.telling((BACKGROUND, *names), instances)
+        return RECIPES[str(self.recipe.value)].target.telling((BACKGROUND, *names), instances)
 
     def _names(self) -> list[str]:
         text = self.classes.value or self.classes.native.placeholderText()
@@ -152,14 +190,23 @@ class NetworkForm(QWidget):
             raise ValueError(f"There are two classes {twice}: name each one once.")
         return names
 
-    def show_card(self, card: Card) -> None:
-        """Show the choice that a network was begun with, without a signal that it changed."""
+    def show_begun(self, card: Card, config: TrainConfig) -> None:
+        """Show the choice that a training was begun with, without a signal that it changed.
+
+        Parameters
+        ----------
+        card : Card
+            What its network says of itself.
+        config : TrainConfig
+            Its settings.
+        """
+        form.show(self.recipe, closest_recipe(card, config))
         target = card.target
         kinds = Meaning.KINDS if len(target.classes) > 2 else Meaning.OBJECTS
         form.show(self.architecture, card.architecture)
         form.show(self.meaning, kinds if target.instances else Meaning.AREAS)
         form.show(self.classes, ", ".join(target.classes[1:]))
-        form.show(self.output, target.activation.capitalize())
+        self._show_output(target)
         self._show_rows()
 
 

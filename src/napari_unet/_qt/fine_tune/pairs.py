@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -22,19 +21,20 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt import form
-from napari_unet._qt.annotation_layers import RESULT
-from napari_unet._qt.layers import MADE_HERE, annotated_shape, axes_of, pixels
+from napari_unet._qt.annotation_layers import IMAGE_ID, RESULT
+from napari_unet._qt.layers import MADE_HERE, axes_of
+from napari_unet._qt.pairing import image_of, possible_images
 
 NO_PAIR = (
     "There is nothing to learn from yet: label some objects of an image, with the dock Annotate or"
     " the brush of a labels layer."
 )
+NONE_CHECKED = "Nothing is checked to learn from: check each image whose own labels are beside it."
 AS_MODEL, IN_VIEW, ALL = "As the start model", "The one in view", "All of them"
 ROWS = 5
 """Of the table; the others are scrolled to."""
 BOX = "border: 1px solid gray; border-radius: 2px; width: 10px; height: 10px;"
 """Of what is not checked, which the dark theme leaves invisible."""
-_ANNOTATION = re.compile(r"(.+) annotation(?: \[\d+\])?")
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class LayerPair:
 def find_pairs(viewer: napari.viewer.ViewerModel) -> list[LayerPair]:
     """Return the image and labels layers of equal shape that belong together.
 
-    By their names ("NAME annotation" is of NAME), else in the order of the layers. Labels that a
-    network has found ("NAME [model]") count where there are no others, as they may have been
-    corrected. Where labels could be those of several images, each of these comes with them.
+    As `image_of` knows, else in the order of the layers, which is sure only where a single image
+    fits. Labels that a network has found ("NAME [model]") count where there are no others, as they
+    may have been corrected. Where labels could be those of several images, each of these comes
+    with them.
     """
     layers = [layer for layer in viewer.layers if MADE_HERE not in layer.metadata]
     images = [layer for layer in layers if isinstance(layer, Image)]
@@ -77,41 +78,28 @@ def _is_result(labels: Labels, names: set[str]) -> bool:
 
 
 def _pair(images: Sequence[Image], labels: Sequence[Labels]) -> list[LayerPair]:
-    named = [(image, one) for one in labels if (image := _image_of(one, images)) is not None]
-    taken = {image for image, _ in named}
-    named = list({image: (image, one) for image, one in reversed(named)}.values())[::-1]
-    rest = [one for one in labels if one not in {one for _, one in named}]
-    pairs = [LayerPair(image, one) for image, one in named]
-    for shape in dict.fromkeys(pixels(one).shape for one in rest):
-        alike = [one for one in rest if pixels(one).shape == shape]
-        free = [i for i in images if annotated_shape(i) == shape and i not in taken]
-        pairs += _in_order(free, alike)
+    known: dict[Image, Labels] = {}
+    unknown: dict[tuple[Image, ...], list[Labels]] = {}
+    for one in sorted(labels, key=lambda one: IMAGE_ID not in one.metadata):  # surer than a name
+        image = image_of(one, images)
+        if image is None:
+            unknown.setdefault(tuple(possible_images(one, images)), []).append(one)
+        else:
+            known.setdefault(image, one)
+    pairs = [LayerPair(image, one) for image, one in known.items()]
+    for fitting, alike in unknown.items():
+        free = [image for image in fitting if image not in known]
+        pairs += _in_order(free, alike, sure=len(fitting) == 1)
     order = list(images)
     return sorted(pairs, key=lambda pair: (not pair.sure, order.index(pair.image)))
 
 
-def _image_of(labels: Labels, images: Sequence[Image]) -> Image | None:
-    """Return the image that labels are of by their name, if it has their shape."""
-    parts = _ANNOTATION.fullmatch(labels.name) or RESULT.fullmatch(labels.name)
-    return next(
-        (i for i in images if parts and i.name == parts[1] and fits(i, labels)),
-        None,
-    )
-
-
-def _in_order(images: Sequence[Image], labels: Sequence[Labels]) -> list[LayerPair]:
+def _in_order(images: Sequence[Image], labels: Sequence[Labels], sure: bool) -> list[LayerPair]:
     """Pair what has one shape, first with first; images that are left over may be meant, too."""
-    if not images or not labels:
-        return []
     return [
-        LayerPair(image, one or labels[-1], sure=one is not None)
+        LayerPair(image, one or labels[-1], sure)
         for image, one in zip_longest(images, labels[: len(images)])
     ]
-
-
-def fits(image: Image, labels: Labels) -> bool:
-    """Say whether there is a label for each pixel."""
-    return annotated_shape(image) == tuple(pixels(labels).shape)
 
 
 class Pairs(QWidget):
@@ -186,13 +174,18 @@ class Pairs(QWidget):
             any(set("CS") & set(axes_of(pair.image)) for pair in self._pairs)
         )
         self.table.setVisible(several)
-        self.text.setVisible(not several)
-        self.text.setText(NO_PAIR)
+        if several:
+            self._fill_table()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what is learnt from, where the table does not."""
+        several = len(self._pairs) > 1
+        self.text.setVisible(not several or not self.chosen())
+        self.text.setText(NONE_CHECKED if several else NO_PAIR)
         if len(self._pairs) == 1:
             (pair,) = self._pairs
             self.text.setText(f"Learns from {pair.image.name} with {pair.labels.name}.")
-        if several:
-            self._fill_table()
 
     def _fill_table(self) -> None:
         self.table.blockSignals(True)
@@ -224,4 +217,5 @@ class Pairs(QWidget):
         pair = self._pairs[self.table.indexOfTopLevelItem(item)]
         on = item.checkState(0) == Qt.CheckState.Checked
         self._wished[pair.image, pair.labels] = on
+        self._tell()
         self.changed.emit()

@@ -113,10 +113,10 @@ FIELDS = {
     ),
 }
 HIDDEN = {
-    "optimizer": "AdamW suits a network that is to be taught quickly",
-    "validate_every": "as often as curves need",
-    "average": "smooths what is saved",
-    "patience": "the budget ends a run, and its button",
+    "optimizer": "goes with the recipe",
+    "validate_every": "goes with the recipe, as often as curves need",
+    "average": "goes with the recipe; smooths what is saved",
+    "patience": "goes with the recipe; the budget ends a run, and its button",
     "compile": "needs a C++ compiler",
 }
 """Fields of the config that are not typed, and why."""
@@ -141,14 +141,15 @@ class Plan(QWidget):
         super().__init__(parent)
         self.folder: Path = user_folder()
         self._proposed = ""
-        self._base = FINE_TUNE  # of a stopped run, what it was begun with
+        self._recipe = FINE_TUNE  # whose settings were filled in
+        self._base = FINE_TUNE  # the same; of a stopped run, what it was begun with
         self._filled: dict[str, Any] = {}  # what the form then showed of that
         self._shelf = Shelf(self)
         self.start = ComboBox(
             name="start",
             label="Start from",
             tooltip="The model that is taught further; it stays as it is. From scratch: a network"
-            " that knows nothing, of a kind that you choose, which takes much longer.",
+            " that knows nothing, by a recipe that you choose, which takes much longer.",
             choices=self._starts,
         )
         self.network = NetworkForm()
@@ -166,8 +167,7 @@ class Plan(QWidget):
         self.device = cast(
             ComboBox, form.build(SegmentConfig, {"device": SEGMENT["device"]})["device"]
         )
-        for name, widget in self.settings.items():
-            form.show(widget, getattr(FINE_TUNE, name))
+        self._show_settings(FINE_TUNE)
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -196,6 +196,7 @@ class Plan(QWidget):
     def _connect(self) -> None:
         self.start.changed.connect(self._on_start)
         self.network.changed.connect(self.changed)
+        self.network.recipe_changed.connect(self._on_recipe)
         self._shelf.changed.connect(self._on_models_changed)
         self.name.editTextChanged.connect(self._on_name)
         self.settings["minutes"].changed.connect(self._show_budget)
@@ -203,9 +204,31 @@ class Plan(QWidget):
             widget.changed.connect(lambda _: self.changed.emit())
 
     def _on_start(self) -> None:
+        self._follow_recipe()
         self._show_network()
         self.propose()
         self.changed.emit()
+
+    def _on_recipe(self) -> None:
+        self._follow_recipe()
+        self.changed.emit()
+
+    @property
+    def _chosen_recipe(self) -> TrainConfig:
+        return FINE_TUNE if self.start.value else self.network.settings
+
+    def _follow_recipe(self) -> None:
+        """Fill in the settings of another recipe; those of the same one stay as they are."""
+        if self._recipe != self._chosen_recipe:
+            self._recipe = self._base = self._chosen_recipe
+            self._filled = {}
+            self._show_settings(self._recipe)
+
+    def _show_settings(self, config: TrainConfig) -> None:
+        for name, widget in self.settings.items():
+            with suppress(ValueError):  # more than the form offers
+                form.show(widget, getattr(config, name))
+        self._show_budget()
 
     def _show_network(self) -> None:
         """Offer what can be chosen of a new network, or say what a trained one tells apart."""
@@ -218,24 +241,22 @@ class Plan(QWidget):
 
     def _on_name(self, name: str) -> None:
         """Fill in what a stopped run was begun with, as it can only go on so."""
-        self._base, self._filled = FINE_TUNE, {}
+        self._base, self._filled = self._recipe, {}
         if self.can_resume:
             with suppress(ValueError, OSError):  # told when it is to go on
                 self._fill(read_run(name.strip(), self.folder))
         self.renamed.emit()
 
     def _fill(self, run: StoppedRun) -> None:
-        for name, widget in self.settings.items():
-            with suppress(ValueError):  # more than the form offers
-                form.show(widget, getattr(run.config, name))
+        self._show_settings(run.config)
         with self.start.changed.blocked(), suppress(ValueError):  # a model that is gone
             self.start.value = run.start or ""
         if run.start is None:
             with suppress(ValueError, OSError):  # told when it is to go on
-                self.network.show_card(self._last_card)
+                self.network.show_begun(self._last_card, run.config)
         self._show_network()
-        self._show_budget()
-        self._base, self._filled = run.config, form.read(self.settings)
+        self._recipe, self._base = self._chosen_recipe, run.config
+        self._filled = form.read(self.settings)
         self.changed.emit()
 
     def _on_models_changed(self, renamed: dict[str, str]) -> None:

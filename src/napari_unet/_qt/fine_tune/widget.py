@@ -11,12 +11,7 @@ import napari
 from magicgui.widgets import ComboBox
 from napari.layers import Labels
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
 from napari_unet._qt.dock import button, put_into

@@ -12,7 +12,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-from napari_unet._qt.layers import axes_of, micrometres, pixels
+from napari_unet._qt.layers import axes_of, pixel_sides, pixels
 from napari_unet._qt.object_classes import kinds_in
 from napari_unet._qt.watching import fingerprint
 from napari_unet.provenance import KEY, Provenance
@@ -83,9 +83,7 @@ def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[flo
     """Return the steps of a job that measures what the layers hold; it touches no layer."""
     array, gray = pixels(labels), pixels(image) if image is not None else None
     axes = axes_of(image) if image is not None else axes_of(labels).replace("C", "Q")
-    height, width = micrometres(labels.scale, labels.units)[-2:]
-    size = (height, width) if height and width else None
-    known = known_of(labels)
+    size, known = pixel_sides(labels), known_of(labels)
 
     def steps() -> Generator[float, None, Report]:
         import pyqtgraph  # noqa: F401 (takes half a second, which the window has not)

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_unet._qt.tables import make_plain
+from napari_unet.config import UNetPlusPlusConfig
 from napari_unet.library import Card, is_bundled, list_models, read_card, score_of, summary
 
 COLUMNS = {
@@ -57,6 +58,14 @@ class Row:
             "" if score is None else f"{score:.2f}",
             str(self.card.provenance.get("date", "")),
         )
+
+    @property
+    def part_levels(self) -> range:
+        """How many levels a part of it can have that segments alone; none but of a U-Net++."""
+        network = self.card.network if self.card else None
+        if isinstance(network, UNetPlusPlusConfig) and network.deep_supervision:
+            return range(1, network.depth)
+        return range(0)
 
     def tooltip(self) -> str:
         """Return its name, which the column may cut off, and what it was trained on."""

@@ -36,6 +36,7 @@ from napari_unet.library import (
     rename,
     user_folder,
 )
+from napari_unet.wording import counted
 
 ROWS = 6
 """Models that are seen without scrolling."""
@@ -50,7 +51,7 @@ ONLY_OWN = "It comes with the plugin and stays as it is: only your own models ca
 
 
 class ModelsWidget(QWidget):
-    """Lists the models; renames, deletes, exports and imports the user's.
+    """Lists the models; renames, deletes, exports, imports and prunes the user's.
 
     Parameters
     ----------
@@ -77,6 +78,7 @@ class ModelsWidget(QWidget):
         self.delete_button = QPushButton("Delete")
         self.export_button = QPushButton("Export…")
         self.import_button = QPushButton("Import…")
+        self.prune_button = QPushButton("Prune…")
         self.message = Message(napari_viewer)
         self._shelf = Shelf(self)
         self._lay_out()
@@ -99,11 +101,16 @@ class ModelsWidget(QWidget):
             "Copy a model from a .safetensors or .onnx file, or from a bioimage.io package (.zip),"
             " into your models. It is checked first; no program in it is run."
         )
+        self.prune_button.setToolTip(
+            "Make a smaller and faster model of the upper levels of this U-Net++, which have an"
+            " output of their own; it stays as it is. The smaller one may find less."
+        )
         buttons = QGridLayout()
         buttons.addWidget(self.rename_button, 0, 0)
         buttons.addWidget(self.delete_button, 0, 1)
         buttons.addWidget(self.export_button, 1, 0)
         buttons.addWidget(self.import_button, 1, 1)
+        buttons.addWidget(self.prune_button, 2, 0, 1, 2)
         column = QVBoxLayout(self)
         column.addWidget(form.lay_out(self.place))
         column.addWidget(self.table, stretch=2)
@@ -120,6 +127,7 @@ class ModelsWidget(QWidget):
         self.delete_button.clicked.connect(self._delete)
         self.export_button.clicked.connect(self._export)
         self.import_button.clicked.connect(self._import)
+        self.prune_button.clicked.connect(self._prune)
 
     def _places(self, _: object = None) -> list[tuple[str, Path]]:
         project = open_project(self._viewer)
@@ -169,6 +177,8 @@ class ModelsWidget(QWidget):
         self.delete_button.setEnabled(own and not busy)
         self.export_button.setEnabled(row is not None and row.card is not None and not busy)
         self.import_button.setEnabled(not busy)
+        self.prune_button.setVisible(row is not None and bool(row.part_levels))
+        self.prune_button.setEnabled(not busy)
         bundled = row is not None and row.bundled
         self.rename_button.setToolTip(
             ONLY_OWN.format("renamed") if bundled else "Give the model another name."
@@ -276,6 +286,34 @@ class ModelsWidget(QWidget):
 
             self._copy(read, f"Importing {path.name}…", "Imported {}.")
 
+    def _prune(self) -> None:
+        row = self.table.selected
+        if row is None or not row.part_levels:
+            return
+        most = row.part_levels[-1]
+        text = f"{row.name} has {most + 1} levels. Keep how many? The fewer, the faster:"
+        levels, agreed = QInputDialog.getInt(self, "Prune", text, most, 1, most)
+        if not agreed:
+            return
+        suggestion = free_name(f"{row.name}-{levels}", self.folder)
+        name, agreed = QInputDialog.getText(
+            self, "Prune", "Name of the smaller model:", text=suggestion
+        )
+        name, folder = name.strip(), self.folder
+        if agreed:
+            self._wanted = name
+
+            def write() -> str:
+                from napari_unet.exchange import prune_model  # loads torch
+
+                return prune_model(row.name, levels, name, folder)
+
+            self._copy(
+                write,
+                f"Pruning {row.name}…",
+                f"{{}} is the part of {row.name} with {counted(levels, 'level')}.",
+            )
+
     def _copy(self, copy: Callable[[], str], doing: str, done: str) -> None:
         """Copy in a thread: models are large, and disks can be slow."""
 
@@ -285,11 +323,15 @@ class ModelsWidget(QWidget):
 
         self._job = job = Job(steps, self, keeps_window=True)
         job.returned.connect(lambda result: self.message.tell(done.format(result)))
-        job.failed.connect(self.message.warn)
+        job.failed.connect(self._on_failed)
         job.ended.connect(self._on_copied)
         self.message.tell(doing)
         self._show_chosen()
         job.start()
+
+    def _on_failed(self, message: str) -> None:
+        self._wanted = ""
+        self.message.warn(message)
 
     def _on_copied(self) -> None:
         self._job = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from napari_unet._qt.annotated_plane import Place, annotated_plane, place_on
 from napari_unet._qt.fine_tune.neighbours import training_plan
 from napari_unet._qt.layers import MADE_HERE, annotated_shape, axes_of, images_of, pixels, position
 from napari_unet._qt.object_classes import class_numbers
+from napari_unet._qt.pairing import fits, image_of, possible_images
 from napari_unet._qt.segment.result import PALETTE
 from napari_unet._qt.weight_map.map_layer import COLOURS, Look
 from napari_unet._qt.worker import Job, UserErrors, sentence
@@ -60,6 +61,8 @@ class AugmentationPreview(QWidget):
         self._viewer = viewer
         self._job: Job | None = None
         self._seed = 0
+        self._labels: Labels | None = None
+        self._is_chosen = False  # whether someone has chosen the image
         self.image = ComboBox(
             name="image",
             label="Image",
@@ -74,13 +77,13 @@ class AugmentationPreview(QWidget):
             " Press again for eight others."
         )
         self.button.clicked.connect(self.wanted)
+        self.image.changed.connect(self._on_image)
         title = QLabel("<b>What training will see</b>")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(title)
         layout.addWidget(form.lay_out(self.image))
         layout.addWidget(self.button)
-        self.reset_choices()
 
     @property
     def is_running(self) -> bool:
@@ -91,14 +94,22 @@ class AugmentationPreview(QWidget):
         layers = images_of(self._viewer)
         return [(layer.name, layer) for layer in layers if MADE_HERE not in layer.metadata]
 
-    def reset_choices(self) -> None:
-        """Offer the images that there are now; the chosen one stays, if it can."""
-        chosen = self.image.value
-        self.image.reset_choices()
-        if chosen is not None and chosen in self.image.choices:
-            self.image.value = chosen
-        elif self.image.value is None and len(self.image.choices) > 1:
-            self.image.value = self.image.choices[1]
+    def follow(self, labels: Labels | None) -> None:
+        """Offer the images that there are now, at first the one that an annotation is of.
+
+        What someone has chosen stays, as long as it is there and the annotation is the same.
+        """
+        before = self.image.value
+        self._is_chosen &= labels == self._labels
+        self._labels = labels
+        with self.image.changed.blocked():
+            self.image.reset_choices()
+            images = [image for image in self.image.choices if image is not None]
+            self._is_chosen &= before in images
+            self.image.value = before if self._is_chosen else _guess(labels, images, before)
+
+    def _on_image(self, image: Image | None) -> None:
+        self._is_chosen = image is not None
 
     def draw(self, labels: Labels, look: Look) -> None:
         """Draw samples of the plane in view."""
@@ -125,21 +136,15 @@ class AugmentationPreview(QWidget):
         ValueError, OSError
             If no image fits the labels, or these do not fit the network that is to be taught.
         """
-        shape = tuple(pixels(labels).shape)
-        if self.image.value is not None and annotated_shape(self.image.value) != shape:
-            fitting = [
-                i for i in self.image.choices if i is not None and annotated_shape(i) == shape
-            ]
-            if not fitting:
-                raise ValueError(
-                    f"{self.image.value.name} and {labels.name} differ in shape"
-                    f" ({annotated_shape(self.image.value)} and {shape}): choose the image that was"
-                    " annotated."
-                )
-            self.image.value = fitting[0]
+        self.follow(labels)  # a layer's shape may be another one now
         image = self.image.value
         if image is None:
             raise ValueError(NO_IMAGE)
+        if not fits(image, labels):
+            raise ValueError(
+                f"{image.name} and {labels.name} differ in shape ({annotated_shape(image)} and"
+                f" {tuple(pixels(labels).shape)}): choose the image that was annotated."
+            )
         drawn = annotated_plane(self._viewer, labels)
         plane, axes, channel = _plane(self._viewer, image)
         planned, start = training_plan(self._viewer)
@@ -243,6 +248,16 @@ def mosaic(samples: NDArray[Any]) -> NDArray[Any]:
         y, x = (side * i for i in divmod(number, COLUMNS))
         tiled[y : y + len(sample), x : x + len(sample)] = sample
     return tiled
+
+
+def _guess(labels: Labels | None, images: Sequence[Image], shown: Image | None) -> Image | None:
+    """Return the image that labels are of; where nobody knows, the first that they may be of."""
+    if labels is None:
+        return next(iter(images), None)
+    possible = possible_images(labels, images)
+    if shown not in possible:
+        shown = next(iter(possible), None)
+    return image_of(labels, images) or shown
 
 
 def _plane(

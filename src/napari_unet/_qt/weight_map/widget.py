@@ -172,7 +172,7 @@ class WeightMapWidget(QWidget):
                 self.labels.value = chosen
             elif self.labels.value is None and len(self.labels.choices) > 1:
                 self.labels.value = self.labels.choices[1]
-        self.preview.reset_choices()
+        self.preview.follow(self.labels.value)
         layers, layer = self._viewer.layers, self._map.layer
         if followed is not None and followed not in layers:
             self._give_up(
@@ -198,6 +198,7 @@ class WeightMapWidget(QWidget):
             self._map.follow(self.labels.value, self.look())
 
     def _on_labels(self, layer: Labels | None) -> None:
+        self.preview.follow(layer)
         if self.show_button.isChecked() and layer is not None:
             self._map.follow(layer, self.look())
 
