@@ -156,6 +156,7 @@ def test_how_far_each_image_is(qtbot, window: Window, project: Project):
     assert folder.summary.text() == "3 images: 1 done"
     click(folder.previous_button)
     assert folder.done.isChecked()
+    folder.follow(a)
     click(folder.done)
     assert project.state(a) is State.BEGUN
     assert not folder.done.isChecked()
