@@ -68,6 +68,8 @@ def main() -> int:
             " only (an Intel Python under Rosetta counts as Intel): start this script with a native"
             " one."
         )
+    # Nothing is compiled when it is installed: each process would compile all of torch anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     args, rest = parse_arguments()
     command = demo if args.command == "demo" else test
     return command(args, rest)

@@ -102,8 +102,8 @@ np.save(scores, np.asarray(given.members["scores"].data))
     [
         (UNetConfig(1, 2, 4, 2), Target(), Preprocessing(diameter=20)),
         (
-            UNetPlusPlusConfig(2, 3, 4, 3),
-            Target(extras=("distance",)),
+            UNetPlusPlusConfig(2, 4, 4, 3),
+            Target(extras=("distance", "extent")),
             Preprocessing(channels=2, low=3, high=97),
         ),
     ],

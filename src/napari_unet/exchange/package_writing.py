@@ -228,6 +228,8 @@ def _short(card: Card) -> str:
         text += "Invert images with a bright background before. "
     if "distance" in card.target.extras:
         text += "Distance: to an object's border, divided by its largest in the object. "
+    if "extent" in card.target.extras:
+        text += "Extent: where objects are, up to their borders with one another. "
     return text.strip()[:500]
 
 
