@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QMessageBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_unet._qt.annotate.drawing import Drawing
+from napari_unet._qt.question import ask
 from napari_unet.annotations import Annotation
 
 UNDOABLE = 2**20
@@ -121,20 +122,8 @@ def put_into_empty(drawing: Drawing, result: Any, kinds: Mapping[int, str]) -> N
 
 def ask_about_drawn(name: str, parent: QWidget) -> Answer:
     """Ask what is to become of what is drawn already."""
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Your annotation")
-    box.setText(
+    text = (
         f"{name} holds objects already. Those of the result can be added where they touch none of"
         " them, or take their place."
     )
-    roles = (
-        (Answer.ADD, QMessageBox.ButtonRole.AcceptRole),
-        (Answer.REPLACE, QMessageBox.ButtonRole.DestructiveRole),
-        (Answer.CANCEL, QMessageBox.ButtonRole.RejectRole),
-    )
-    buttons = {box.addButton(answer.value, role): answer for answer, role in roles}
-    box.setDefaultButton(next(iter(buttons)))
-    box.setEscapeButton(next(reversed(buttons)))
-    box.exec()
-    return next((a for b, a in buttons.items() if b is box.clickedButton()), Answer.CANCEL)
+    return ask("Your annotation", text, Answer, parent)

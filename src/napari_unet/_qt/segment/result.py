@@ -13,9 +13,10 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QMessageBox, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_unet._qt.layers import position
+from napari_unet._qt.question import ask
 from napari_unet._qt.segment.painter import Painter
 from napari_unet._qt.worker import Job
 from napari_unet.config import SegmentConfig
@@ -234,17 +235,5 @@ def colours_of_classes(features: Table, classes: tuple[str, ...]) -> DirectLabel
 
 def ask_about_edits(name: str, parent: QWidget) -> Answer:
     """Ask what is to become of labels that their user has changed."""
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Your own labels")
-    box.setText(f"You have changed labels in {name}. New labels would go over them.")
-    roles = (
-        (Answer.NEW_LAYER, QMessageBox.ButtonRole.AcceptRole),
-        (Answer.OVERWRITE, QMessageBox.ButtonRole.DestructiveRole),
-        (Answer.CANCEL, QMessageBox.ButtonRole.RejectRole),
-    )
-    buttons = {box.addButton(answer.value, role): answer for answer, role in roles}
-    box.setDefaultButton(next(iter(buttons)))
-    box.setEscapeButton(next(reversed(buttons)))
-    box.exec()
-    return next((a for b, a in buttons.items() if b is box.clickedButton()), Answer.CANCEL)
+    text = f"You have changed labels in {name}. New labels would go over them."
+    return ask("Your own labels", text, Answer, parent)
