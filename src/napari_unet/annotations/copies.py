@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_unet.annotations.annotation import Annotation
-
-if TYPE_CHECKING:  # loads TIFF libraries
-    pass
 
 PLANES = ".planes"
 """Suffix of the folder beside a stack for planes that were written after it."""

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.images.image import Image, stated_sides
+from napari_unet.images.image import Image
 from napari_unet.images.ngff import is_zarr, open_zarr, readable
 from napari_unet.images.reading import read_image, read_labels
-from napari_unet.images.stored import in_micrometres
 
 
 def open_image(path: Path) -> Image:
@@ -27,11 +26,8 @@ def open_image(path: Path) -> Image:
     if not is_zarr(path):
         return read_image(path)
     stored = open_zarr(path)
-    described = zip(stored.letters, stored.scale, stored.units, strict=False)  # by no or all sizes
-    sizes = {letter: in_micrometres(length, unit) for letter, length, unit in described}
-    sides = stated_sides(sizes.get("Y"), sizes.get("X"))
     data: Any = _ZarrArray(stored.data, path)
-    return Image(data, stored.letters, sides, sizes.get("Z"), path)
+    return Image(data, stored.letters, stored.pixel_sides, stored.step("Z"), path)
 
 
 def open_labels(path: Path) -> Any:

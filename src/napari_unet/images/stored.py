@@ -59,15 +59,22 @@ class StoredImage:
     @property
     def pixel_size(self) -> float | None:
         """Micrometres per pixel in one number, if the file states a unit of length."""
-        if not self.scale or not self.units:
+        return mean_side(self.pixel_sides)
+
+    @property
+    def pixel_sides(self) -> PixelSize | None:
+        """Micrometres per pixel, height and width, if the file states a unit of length."""
+        return stated_sides(self.step("Y"), self.step("X"))
+
+    def step(self, letter: str) -> float | None:
+        """Return the micrometres from one index to the next along an axis, if the file says so."""
+        if not self.scale or not self.units or letter not in self.letters:
             return None
-        height, width = (
-            in_micrometres(self.scale[i], self.units[i]) for i in map(self.letters.index, "YX")
-        )
-        return mean_side(stated_sides(height, width))
+        axis = self.letters.index(letter)
+        return _in_micrometres(self.scale[axis], self.units[axis])
 
 
-def in_micrometres(length: float, unit: str) -> float | None:
+def _in_micrometres(length: float, unit: str) -> float | None:
     """Convert a length in a unit of NGFF; None if it is no unit of length that is known here."""
     return length * MICROMETRES[unit] if unit in MICROMETRES and length > 0 else None
 

@@ -193,11 +193,8 @@ class ModelsWidget(QWidget):
         row = self.table.selected
         if row is None:
             return
-        new, agreed = QInputDialog.getText(
-            self, "Rename", f"New name of {row.name}:", text=row.name
-        )
-        new, folder = new.strip(), self.folder
-        if agreed and new != row.name:
+        new, folder = self._ask_name("Rename", f"New name of {row.name}:", row.name), self.folder
+        if new is not None and new != row.name:
             self._change(lambda: rename(row.name, new, folder), f"{row.name} is now {new}.", new)
 
     def _delete(self) -> None:
@@ -271,12 +268,9 @@ class ModelsWidget(QWidget):
             self._ask_and_import(Path(chosen))
 
     def _ask_and_import(self, path: Path) -> None:
-        suggestion = free_name(path.stem, self.folder)
-        name, agreed = QInputDialog.getText(
-            self, "Import a model", "Name that it gets:", text=suggestion
-        )
-        name, folder = name.strip(), self.folder
-        if agreed:
+        suggestion, folder = free_name(path.stem, self.folder), self.folder
+        name = self._ask_name("Import a model", "Name that it gets:", suggestion)
+        if name is not None:
             self._wanted = name
 
             def read() -> str:
@@ -295,12 +289,9 @@ class ModelsWidget(QWidget):
         levels, agreed = QInputDialog.getInt(self, "Prune", text, most, 1, most)
         if not agreed:
             return
-        suggestion = free_name(f"{row.name}-{levels}", self.folder)
-        name, agreed = QInputDialog.getText(
-            self, "Prune", "Name of the smaller model:", text=suggestion
-        )
-        name, folder = name.strip(), self.folder
-        if agreed:
+        suggestion, folder = free_name(f"{row.name}-{levels}", self.folder), self.folder
+        name = self._ask_name("Prune", "Name of the smaller model:", suggestion)
+        if name is not None:
             self._wanted = name
 
             def write() -> str:
@@ -313,6 +304,11 @@ class ModelsWidget(QWidget):
                 f"Pruning {row.name}…",
                 f"{{}} is the part of {row.name} with {counted(levels, 'level')}.",
             )
+
+    def _ask_name(self, title: str, prompt: str, suggestion: str) -> str | None:
+        """Return the name that is typed; None if the user thinks better of it."""
+        name, agreed = QInputDialog.getText(self, title, prompt, text=suggestion)
+        return name.strip() if agreed else None
 
     def _copy(self, copy: Callable[[], str], doing: str, done: str) -> None:
         """Copy in a thread: models are large, and disks can be slow."""
