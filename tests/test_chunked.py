@@ -153,6 +153,15 @@ def test_what_is_too_large_stays_one_without_distances(tmp_path: Path, monkeypat
     assert result.approximate > 0
 
 
+def test_what_holds_no_labels_is_not_replaced_even_by_force(tmp_path: Path):
+    import zarr
+
+    zarr.save(tmp_path / "labels.zarr", np.arange(12).reshape(3, 4))
+    with pytest.raises(ValueError, match=r"labels\.zarr exists already and holds no labels"):
+        chunked(drawing(seed=16), tmp_path, force=True)
+    np.testing.assert_array_equal(zarr.load(tmp_path / "labels.zarr"), np.arange(12).reshape(3, 4))
+
+
 def test_labels_that_exist_are_replaced_by_force_only(tmp_path: Path):
     chunked(drawing(seed=15), tmp_path)
     with pytest.raises(ValueError, match=r"exists already.*--force"):

@@ -74,6 +74,24 @@ def test_other_settings_do_not_go_on(tmp_path: Path):
     np.testing.assert_array_equal(labels, in_memory(image, other))
 
 
+def test_a_task_that_outlives_a_run_that_was_stopped_changes_nothing(tmp_path: Path):
+    first, image = drawing(seed=26), drawing(seed=27)
+    begun = steps(first, tmp_path)
+    while next(begun).step != "joining":
+        pass
+    late = Work.at(tmp_path / "labels.zarr.unfinished")  # what a task of this run still holds
+    part = dict(late.load("parts/0"))
+    begun.close()
+    other = replace(CONFIG, threshold=0.4)
+    again = steps(image, tmp_path, other, force=True)
+    while next(again).step != "joining":
+        late.save("parts/0", **part)
+        late.mark("predicting", 0)
+    again.close()
+    labels, _ = chunked(image, tmp_path, other)
+    np.testing.assert_array_equal(labels, in_memory(image, other))
+
+
 def test_what_was_left_by_a_run_that_was_killed_at_its_end(tmp_path: Path, monkeypatch):
     image, engine = drawing(seed=21), Drawn()
     for _ in range(2):  # the second one puts the labels of the first aside
@@ -90,14 +108,15 @@ def begun_and_killed_in_drop(image, folder: Path, monkeypatch, removed) -> None:
 
     def interrupted(path: Path, **_: object) -> None:
         for name in removed:
-            (path / name).rename(path / f"removed {name}")
+            found = next(path.glob(f"*/{name}"))
+            found.rename(found.with_name(f"removed {name}"))
         raise KeyboardInterrupt
 
     work = steps(image, folder)
     while next(work).step != "joining":
         pass
     work.close()
-    left = Work(folder / "labels.zarr.unfinished")
+    left = Work.at(folder / "labels.zarr.unfinished")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -121,7 +140,7 @@ def test_work_of_which_nothing_is_known_does_not_count(tmp_path: Path):
     while next(work).step != "joining":
         pass
     work.close()
-    (tmp_path / "labels.zarr.unfinished" / "settings.json").unlink()
+    next((tmp_path / "labels.zarr.unfinished").glob("*/settings.json")).unlink()
     labels, _ = chunked(image, tmp_path)
     np.testing.assert_array_equal(labels, in_memory(image))
 

@@ -256,7 +256,7 @@ def test_chosen_channel_is_that_channel() -> None:
 
 
 def test_two_channels_are_normalised_each_by_its_own_range() -> None:
-    image = random(2, 20, 21) * np.array([1, 1000])[:, None, None]
+    image = random(2, 20, 21) ** 4 * np.array([1, 1000])[:, None, None]  # dark, most of it
     for seen in (normalised(image, TWO), normalised(image, TWO, "CYX", (0, 1))):
         np.testing.assert_array_equal(seen[0, 0], normalised(image[0])[0, 0])
         np.testing.assert_array_equal(seen[0, 1], normalised(image[1])[0, 0])
@@ -489,6 +489,22 @@ def test_bright_field_gray_image_is_turned_round() -> None:
     assert np.median(seen) < 0.2
     kept = normalised(dark_on_bright, Preprocessing(invert_bright=False))
     np.testing.assert_allclose(seen, 1 - kept[0, 0], atol=1e-6)
+
+
+def test_crowded_objects_do_not_pass_for_a_bright_background() -> None:
+    random = np.random.default_rng(0)
+    image = np.full((60, 60), 10.0)
+    for row in range(0, 60, 10):  # 36 objects of many gray values cover 81 of 100 pixels
+        for column in range(0, 60, 10):
+            image[row : row + 9, column : column + 9] = random.uniform(60, 250)
+    assert not measure(as_planes(image.astype(np.uint8), GRAY), GRAY).invert
+    assert measure(as_planes((255 - image).astype(np.uint8), GRAY), GRAY).invert
+
+
+def test_noise_does_not_pass_for_a_bright_background() -> None:
+    image = blobs().astype(float)
+    noise = np.random.default_rng(0).normal(0, 0.4 * np.ptp(image), image.shape)
+    assert not measure(as_planes(image + noise, GRAY), GRAY).invert
 
 
 def test_stained_section_shows_by_its_red() -> None:

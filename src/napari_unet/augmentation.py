@@ -52,7 +52,8 @@ class Augmentation:
     blur : float
         Largest standard deviation, in pixels, of a Gaussian blur.
     noise : float
-        Largest standard deviation of Gaussian noise (the image's gray values span 0 to 1).
+        Largest standard deviation of Gaussian noise (the image's gray values span 0 to 1); half of
+        the patches get none, and much is rarer than little.
     gain, offset, gamma : float
         Gray values become ``gain * x ** gamma + offset``; gain and gamma are drawn from 1/g to g,
         the offset from -o to o.
@@ -69,7 +70,7 @@ class Augmentation:
     scale: float = 1.25
     sharp: float = 0.0
     blur: float = 1.5
-    noise: float = 0.08
+    noise: float = 0.25
     gain: float = 1.4
     offset: float = 0.1
     gamma: float = 1.6
@@ -142,7 +143,7 @@ class Augmentation:
         image = torch.where(inverted, 1 - image, image)
         gain = self.gain ** _uniform(generator, -1, 1, shape)
         offset = self.offset * _uniform(generator, -1, 1, shape)
-        noise = self.noise * _uniform(generator, -1, 1, shape).clamp(min=0)
+        noise = self.noise * _uniform(generator, -1, 1, shape).clamp(min=0) ** 2
         gain = gain * self._illumination(image, generator)
         return image * gain + offset + noise * _normal(generator, image.shape)
 

@@ -65,10 +65,9 @@ def begin(
     planes = source.planes(rule, config.channel)
     zoom = zoom_factor(rule, config.diameter, config.pixel_size)
     tile = round_up(config.tile or TILE, card.network.alignment)
-    work = Work(path.with_name(path.name + UNFINISHED).absolute())
     model = find_model(config.model) if needs_model else None
     record = _record(source, planes, replace(asked, tile=tile), model)
-    _check_settings(work, record, force)
+    work = _begun(path.with_name(path.name + UNFINISHED).absolute(), record, force)
     if model is not None:
         config = replace(config, model=str(_copied(model, work.folder)))
     measured = work.told("normalisation")
@@ -125,16 +124,21 @@ def _record(
     }
 
 
-def _check_settings(work: Work, record: dict[str, Any], force: bool) -> None:
-    """Compare with what was begun, if anything was."""
+def _begun(folder: Path, record: dict[str, Any], force: bool) -> Work:
+    """Return what was begun with these settings, or begin it."""
+    work = Work.at(folder)
     work.sweep()
     known = work.told("settings")
-    if known is not None and known != record and not force:
+    if known == record:
+        return work
+    if known is not None and not force:
         other = next(name for name in record if known.get(name) != record[name])
-        raise OtherSettings(work.folder, other, known.get(other), record[other])
-    if known != record and work.folder.exists():
+        raise OtherSettings(folder, other, known.get(other), record[other])
+    if folder.exists():
         work.drop()  # without settings it is what a program that was killed has left
+    work = Work.at(folder)
     work.tell("settings", record)
+    return work
 
 
 def is_seen(plan: Plan, index: int) -> str:

@@ -24,6 +24,7 @@ from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
 from napari_unet.images.ngff import (
     create_labels,
+    holds_labels,
     is_beside,
     is_group,
     is_zarr,
@@ -267,6 +268,8 @@ def _check_free(source: Source, path: Path, force: bool) -> None:
             " group, to IMAGE.zarr/labels/NAME."
         )
     make_folder(path.parent)
+    if path.exists() and not holds_labels(path):
+        raise ValueError(f"{path} exists already and holds no labels: choose another name.")
     if path.exists() and not force:
         raise ValueError(f"{path} exists already: write over it with --force.")
 

@@ -24,15 +24,30 @@ class Work:
     """Files of arrays, each written whole or not at all, and marks of the tasks that are done.
 
     All who work on an image see the same folder. A task that is done twice, as when its mark was
-    not written any more, leaves the same files again.
+    not written any more, leaves the same files again. Each attempt has a folder of its own: a task
+    that outlives a run that was stopped writes where those who begin anew do not look.
 
     Parameters
     ----------
-    folder : Path
-        Where they are.
+    base : Path
+        The folder of whatever was begun.
+    attempt : str
+        The folder in it of this attempt.
     """
 
-    folder: Path
+    base: Path
+    attempt: str
+
+    @classmethod
+    def at(cls, base: Path) -> Work:
+        """Return the attempt that was begun there, or a new one."""
+        begun = sorted(path.parent.name for path in base.glob("*/settings.json"))
+        return cls(base, begun[0] if begun else token_hex(4))
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.base / self.attempt
 
     def save(self, name: str, **arrays: NDArray[Any] | int) -> None:
         """Write arrays as one file.
@@ -108,7 +123,7 @@ class Work:
         shutil.rmtree(self.folder / "done" / phase, ignore_errors=True)
 
     def drop(self) -> None:
-        """Remove the folder and all that is in it.
+        """Remove all that was begun.
 
         Under its name it is there whole or not at all: half of it could be taken for work that is
         done.
@@ -118,13 +133,13 @@ class Work:
         OSError
             If it is not there or may not be moved.
         """
-        aside = self.folder.with_name(f"{self.folder.name}-{token_hex(4)}")
-        self.folder.replace(aside)
+        aside = self.base.with_name(f"{self.base.name}-{token_hex(4)}")
+        self.base.replace(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what a `drop` that was killed has left."""
-        for path in self.folder.parent.glob(f"{escape(self.folder.name)}-{'[0-9a-f]' * 8}"):
+        for path in self.base.parent.glob(f"{escape(self.base.name)}-{'[0-9a-f]' * 8}"):
             shutil.rmtree(path, ignore_errors=True)
 
 

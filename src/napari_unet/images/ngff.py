@@ -64,6 +64,18 @@ def is_group(path: Path) -> bool:
     return isinstance(told, dict) and told.get("node_type") == "group"
 
 
+def holds_labels(path: Path) -> bool:
+    """Say whether labels are at a path, as NGFF marks them, which may be made again."""
+    for name in ("zarr.json", ".zattrs"):
+        try:
+            told = json.loads((path / name).read_text(encoding="utf-8"))
+            told = told.get("attributes", told)
+            return "image-label" in told.get("ome", told)
+        except (OSError, ValueError, AttributeError, TypeError):
+            continue
+    return False
+
+
 def open_zarr(path: Path) -> StoredImage:
     """Open a Zarr array, or the finest level of an OME-Zarr image (NGFF 0.4 or 0.5).
 

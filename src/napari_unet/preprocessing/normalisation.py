@@ -9,6 +9,7 @@ from math import ceil, prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from napari_unet.config import Preprocessing
 from napari_unet.preprocessing.planes import Array, Planes
@@ -19,6 +20,10 @@ SAMPLE_PIXELS = 2**22
 """Percentiles are exact up to so many pixels and taken on a regular grid of as many beyond."""
 SAMPLE_PLANES = 16
 """Planes of a large stack that the grid covers, at least."""
+
+GRAY_BINS = 64
+GRAY_SMOOTHING = 1.5
+"""Of the histogram whose peak is the background: its bins, and by how many it is smoothed."""
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -91,7 +96,10 @@ def measure(planes: Planes, rule: Preprocessing) -> Normalisation:
 def background(planes: Planes, rule: Preprocessing) -> float:
     """Return how bright the background of an image is, from 0 (as its darkest parts) to 1.
 
-    It is where the median lies between the percentiles of the rule; of several channels, the least.
+    It is where the gray value that most pixels have lies between the percentiles of the rule; of
+    several channels, the least. Objects differ from each other where the background is all alike,
+    so crowded ones that cover more than half of an image do not pass for it, as they would by the
+    median.
     """
     colours = rule.channels == 1 and planes.is_colour
     mix = LUMINANCE + (0.0,) * (planes.available - 3) if colours else None
@@ -99,7 +107,7 @@ def background(planes: Planes, rule: Preprocessing) -> float:
 
 
 def _background(ranges: Sequence[tuple[float, float, float]]) -> float:
-    return min((median - low) / (high - low) if high > low else 0.0 for low, median, high in ranges)
+    return min((most - low) / (high - low) if high > low else 0.0 for low, most, high in ranges)
 
 
 def _measure(planes: Planes, rule: Preprocessing, mix: tuple[float, ...] | None) -> Normalisation:
@@ -124,16 +132,26 @@ def _shifted(
 
 
 def _range(values: Floats, rule: Preprocessing) -> tuple[float, float, float]:
-    """Return which gray values of a channel become 0 and 1, and between them its median."""
+    """Return which gray values of a channel become 0 and 1, and between them the commonest one."""
     if not values.size:
         return 0.0, 0.0, 0.0
     if rule.statistic == "moments":
         mean = float(values.mean(dtype=float))
         return mean, mean, mean + float(values.std(dtype=float))
-    low, median, high = np.percentile(values, (rule.low, 50, rule.high)).tolist()
+    low, high = np.percentile(values, (rule.low, rule.high)).tolist()
     if low == high:  # a few bright objects in an empty image can all lie above the percentile
         low, high = float(values.min()), float(values.max())
-    return low, median, high
+    return low, _commonest(values, low, high), high
+
+
+def _commonest(values: Floats, low: float, high: float) -> float:
+    """Return about where, between two gray values, most of the others lie."""
+    if low == high:
+        return low
+    counts, edges = np.histogram(values, GRAY_BINS, (low, high))
+    # Smooth: where gray values are few, or pixels, neighbouring bins differ by chance.
+    peak = int(gaussian_filter1d(counts.astype(float), GRAY_SMOOTHING).argmax())
+    return float(edges[peak] + edges[peak + 1]) / 2
 
 
 def _sample(planes: Planes, mix: tuple[float, ...] | None) -> list[Floats]:
