@@ -110,7 +110,7 @@ def test_a_folder_is_segmented_and_looked_at(open_dock, qtbot, folder: Path) -> 
     assert dock.message.text() == f"Results go into {Path('day 1', 'segmented')}."
     assert dock.summary.text() == "0 of 3 done"
     assert not dock.overview_button.isEnabled()
-    dock.settings.objects.value = True
+    dock.settings.also["objects"].value = True
     run(qtbot, dock)
 
     output = folder / "segmented"
@@ -148,7 +148,7 @@ def test_a_folder_is_segmented_and_looked_at(open_dock, qtbot, folder: Path) -> 
 
     # All of it is there again in another window, until something else is asked for.
     _, again, _ = open_dock()
-    again.settings.objects.value = True
+    again.settings.also["objects"].value = True
     again.places.choose(folder)
     looked(qtbot, again)
     assert [row.cells()[:3] for row in again.table.files.rows] == [row.cells()[:3] for row in rows]
@@ -157,6 +157,20 @@ def test_a_folder_is_segmented_and_looked_at(open_dock, qtbot, folder: Path) -> 
     looked(qtbot, again)
     assert states(again) == ["waiting"] * 3
     assert "with other settings" in again.table.files.rows[0].told
+
+
+def test_all_that_can_be_written_beside_labels(open_dock, qtbot, folder: Path) -> None:
+    for name in "bc":
+        (folder / f"{name}.tif").unlink()
+    _, dock, _ = open_dock(folder)
+    for box in dock.settings.also.values():
+        box.value = True
+    looked(qtbot, dock)
+    run(qtbot, dock)
+    written = {path.name for path in (folder / "segmented").iterdir()}
+    assert written >= {f"a_{x}" for x in ("labels.ome.tif", "objects.csv", "boxes.csv", "rois.zip")}
+    assert OVERVIEW in written
+    assert "a_labels.tif" not in written
 
 
 def test_stop_and_go_on(open_dock, qtbot, folder: Path, slow) -> None:

@@ -24,6 +24,23 @@ HIDDEN = {
 """Fields of the config that are not in the form, and why."""
 
 
+ALSO = {
+    "objects": ("Measurements", "Write a table of each image's objects (CSV), too."),
+    "boxes": ("Boxes", "Write a table of each object's box, class and score (CSV), too."),
+    "rois": ("ROIs", "Write the objects as ROIs for ImageJ, too."),
+    "overview": (
+        "Overview",
+        "Draw all images, with the outlines of their objects, on one sheet.",
+    ),
+    "ome": (
+        "Labels as OME-TIFF",
+        "Write labels as OME-TIFF, in tiles, which OMERO, QuPath and Bio-Formats read. Without it"
+        " they are TIFFs that ImageJ opens by itself.",
+    ),
+}
+"""What can be written beside labels, or instead of plain ones: text and tooltip of each."""
+
+
 class Settings(QWidget):
     """Chooses model, object size, device and so on, and what is written beside labels."""
 
@@ -46,12 +63,10 @@ class Settings(QWidget):
             " model that takes two. Images of one channel need none.",
         )
         self.channel.native.setPlaceholderText("the only one")
-        self.objects = _box("Measurements", "Write a table of each image's objects (CSV), too.")
-        self.rois = _box("ROIs", "Write the objects as ROIs for ImageJ, too.")
-        self.overview = _box(
-            "Overview", "Draw all images, with the outlines of their objects, on one sheet."
-        )
-        self.overview.value = True
+        self.also = {
+            name: CheckBox(text=text, tooltip=tooltip) for name, (text, tooltip) in ALSO.items()
+        }
+        self.also["overview"].value = True
         self._lay_out()
         self._connect()
         self._on_model()
@@ -61,9 +76,8 @@ class Settings(QWidget):
         label = QLabel("Also write")
         label.setMinimumWidth(form.LABEL_WIDTH)
         also.addWidget(label, 0, 0)
-        also.addWidget(self.objects.native, 0, 1, 1, 2)
-        also.addWidget(self.rois.native, 1, 1)
-        also.addWidget(self.overview.native, 1, 2)
+        for number, box in enumerate(self.also.values()):
+            also.addWidget(box.native, number // 2, 1 + number % 2)
         also.setColumnStretch(2, 1)
         advanced = form.lay_out(
             self.channel, *(self.form[name] for name in (*ADVANCED, *DECISIONS))
@@ -77,7 +91,8 @@ class Settings(QWidget):
     def _connect(self) -> None:
         self.models.changed.connect(self._on_model)
         self.models.problem.connect(self.problem)
-        for widget in (*self.form.values(), self.channel, self.objects, self.rois):
+        written = (box for name, box in self.also.items() if name != "overview")
+        for widget in (*self.form.values(), self.channel, *written):
             widget.changed.connect(lambda _=None: self.changed.emit())
 
     def _on_model(self) -> None:
@@ -122,10 +137,6 @@ class Settings(QWidget):
         box.choices = [(f"{texts['auto']}: {texts[available[0]]}", "auto"), *here]
         if wanted in box.choices:
             box.value = wanted
-
-
-def _box(text: str, tooltip: str) -> CheckBox:
-    return CheckBox(text=text, tooltip=tooltip)
 
 
 def _numbers(text: str) -> tuple[int, ...] | None:

@@ -140,8 +140,8 @@ class FolderWidget(QWidget):
         except UserErrors as error:
             self.message.warn(sentence(error))
             return None
-        also = (bool(box.value) for box in (settings.objects, settings.rois, settings.overview))
-        return Task(place, config, *also)
+        also = {name: bool(box.value) for name, box in settings.also.items()}
+        return Task(place, config, **also)
 
     def look(self) -> None:
         """Find out, in a thread, which images there are and how far each is."""

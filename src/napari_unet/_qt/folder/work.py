@@ -32,15 +32,19 @@ class Task:
         Which images, and where results go.
     config : SegmentConfig
         How they are segmented.
-    objects, rois, overview : bool
+    objects, boxes, rois, overview : bool
         What is to be written, too.
+    ome : bool
+        Whether labels are written as OME-TIFF.
     """
 
     place: Place
     config: SegmentConfig
     objects: bool = False
+    boxes: bool = False
     rois: bool = False
     overview: bool = False
+    ome: bool = False
 
     def wish(self) -> Wish:
         """Return what is to be made of each image."""
@@ -48,7 +52,11 @@ class Task:
         from napari_unet.library import model_hash
 
         return Wish(
-            self.config, model_hash(self.config.model), objects=self.objects, rois=self.rois
+            self.config,
+            model_hash(self.config.model),
+            objects=self.objects,
+            boxes=self.boxes,
+            rois=self.rois,
         )
 
     @property
@@ -145,7 +153,8 @@ def look(task: Task) -> Found:
     sources = batch.find_in(
         place.folder, place.pattern, subfolders=place.subfolders, output=place.output
     )
-    jobs = batch.plan(sources, place.output, place.folder if place.subfolders else None)
+    below = place.folder if place.subfolders else None
+    jobs = batch.plan(sources, place.output, below, ome=task.ome)
     standings = batch.look(jobs, task.wish())
     return Found(
         task,
