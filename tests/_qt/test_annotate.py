@@ -405,6 +405,34 @@ def test_objects_have_classes_which_corrections_keep(annotate, qtbot, folder) ->
     assert {box.itemText(i) for i in range(box.count())} == {"apple", "pear"}
 
 
+def test_classes_have_colours(annotate) -> None:
+    _viewer, dock, labels = annotate(show=True)
+    painted(labels)
+    labels.data[56:58, 60:62] = BACKGROUND
+
+    def colours(*numbers: int) -> list[list[int]]:
+        return [np.round(255 * labels.get_color(n)[:3]).astype(int).tolist() for n in numbers]
+
+    dock.chooser.mode.value = Mode.SCRIBBLES
+    usual = colours(1, 2, BACKGROUND)
+    dock._current.set_kinds({1: "pear"})
+    dock.tools.colour_box.setChecked(True)
+    white, gray = [255] * 3, [128] * 3
+    pear = colours(1)[0]
+    assert colours(2, BACKGROUND) == [white, gray]
+    seen = labels.colormap.map(np.array([1, 2, 7, BACKGROUND], np.int32))
+    np.testing.assert_array_equal(np.round(255 * seen[:, :3]), [pear, white, white, gray])
+    dock._current.set_kinds({2: "apple"})
+    first, second = colours(1, 2)
+    assert first == pear, "a name that comes before it in the alphabet changes nothing"
+    assert second not in (pear, white)
+    dock.chooser.mode.value = Mode.REGIONS
+    dock.chooser.mode.value = Mode.SCRIBBLES  # which makes -1 gray
+    assert colours(1, 2, BACKGROUND) == [pear, second, gray]
+    dock.tools.colour_box.setChecked(False)
+    assert colours(1, 2, BACKGROUND) == usual
+
+
 def test_undo_brings_classes_back(annotate) -> None:
     viewer, dock, labels = annotate(show=True)
     painted(labels)

@@ -46,9 +46,13 @@ class ClassBox(QComboBox):
         """The class that is named; "" for none."""
         return self.currentText().strip()
 
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The classes that are offered, in the order in which they were first used."""
+        return tuple(self.itemText(i) for i in range(self.count()))
+
     def offer(self, kinds: Iterable[str]) -> None:
         """Offer more classes; what stands there stays."""
         kind = self.currentText()
-        known = {self.itemText(i) for i in range(self.count())}
-        self.addItems(sorted(set(kinds) - known))
+        self.addItems(sorted(set(kinds) - set(self.known)))
         self.setEditText(kind)

@@ -12,9 +12,9 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_unet._qt.annotation_layers import canvas_pixel
+from napari_unet._qt.class_colours import PALETTE
 from napari_unet._qt.layers import MADE_HERE
 from napari_unet._qt.measure.report import KNOWN, Report
-from napari_unet._qt.segment.result import PALETTE
 
 KIND = "boxes"
 LARGEST = 20_000

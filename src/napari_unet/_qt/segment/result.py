@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import napari
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QWidget
 
+from napari_unet._qt.class_colours import colours_by_class
 from napari_unet._qt.layers import position
 from napari_unet._qt.question import ask
 from napari_unet._qt.segment.painter import Painter
@@ -29,8 +29,6 @@ if TYPE_CHECKING:  # loads torch
 
 
 Table = dict[str, NDArray[Any]]
-PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-"""Of classes: colours that the colour-blind tell apart, too (Okabe and Ito, 2008)."""
 
 
 class Answer(Enum):
@@ -214,23 +212,13 @@ class Result(QObject):
         if features:
             self.layer.features = features
         if "class" in features:
-            self.layer.colormap = colours_of_classes(
-                features, self._segmentation.card.target.classes
-            )
+            kinds = zip(features["index"].tolist(), features["class"].tolist(), strict=True)
+            names = self._segmentation.card.target.classes[1:]
+            self.layer.colormap = colours_by_class(dict(kinds), names)
 
     def _on_ended(self) -> None:
         self._job = None
         self._decide_next()
-
-
-def colours_of_classes(features: Table, classes: tuple[str, ...]) -> DirectLabelColormap:
-    """Return a colour for each label by its class; labels that are painted later are white."""
-    colours: dict[int | None, str] = {None: "white"}
-    for label, name in zip(features["index"].tolist(), features["class"].tolist(), strict=True):
-        place = classes.index(name)
-        colours[label] = PALETTE[(place - 1) % len(PALETTE)] if place else "transparent"
-    colours[0] = "transparent"
-    return DirectLabelColormap(color_dict=colours)
 
 
 def ask_about_edits(name: str, parent: QWidget) -> Answer:

@@ -17,11 +17,11 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
 from napari_unet._qt.annotated_plane import Place, annotated_plane, place_on
+from napari_unet._qt.class_colours import PALETTE
 from napari_unet._qt.fine_tune.neighbours import training_plan
 from napari_unet._qt.layers import MADE_HERE, annotated_shape, axes_of, images_of, pixels, position
 from napari_unet._qt.object_classes import class_numbers
 from napari_unet._qt.pairing import fits, image_of, possible_images
-from napari_unet._qt.segment.result import PALETTE
 from napari_unet._qt.weight_map.map_layer import COLOURS, Look
 from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.library import card_of
