@@ -9,8 +9,16 @@ import pytest
 import tifffile
 import zarr
 
-from _drawn import CARD, CONFIG, RULE, Drawn, card, chunked, drawing, in_memory
-from napari_unet.chunked import Source, is_chunked, seams, segment_chunked, splitting
+from _drawn import CARD, CONFIG, RULE, Drawn, card, chunked, drawing, in_memory, steps
+from napari_unet.chunked import (
+    Source,
+    is_chunked,
+    seams,
+    segment_chunked,
+    sketch_shape,
+    sketch_step,
+    splitting,
+)
 from napari_unet.chunked.source import as_image, as_lazy, fingerprint
 from napari_unet.config import Target
 from napari_unet.images import ngff
@@ -151,6 +159,44 @@ def test_what_is_too_large_stays_one_without_distances(tmp_path: Path, monkeypat
     labels, result = chunked(image, tmp_path, config, one, "YX")
     np.testing.assert_array_equal(labels, in_memory(image, config, one, "YX"))
     assert result.approximate > 0
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_sketches_show_what_the_labels_will_be(tmp_path: Path, step: int):
+    image = drawing(seed=28)
+    size = in_memory(image).shape
+    shown = np.zeros(sketch_shape(size, step), np.uint8)
+    times = np.zeros(shown.shape, int)
+
+    def draw(progress) -> None:
+        if progress.sketch is not None:
+            where = (*progress.sketch.plane, *progress.sketch.region)
+            shown[where] = progress.sketch.labels
+            times[where] += 1
+
+    begun = steps(image, tmp_path, sketched=step)
+    for progress in begun:
+        draw(progress)
+        if progress.step == "predicting" and progress.done == 2:
+            break
+    begun.close()
+    assert 0 < times.sum() < times.size
+    times[:] = 0
+    for progress in steps(image, tmp_path, sketched=step):
+        draw(progress)
+    assert (times == 1).all(), "the chunks that were predicted before, too"
+    middle = (slice(step // 2, None, step),) * 2
+    found = in_memory(image)[middle] > 0
+    inside = shown[tuple(slice(n) for n in found.shape)] > 0
+    assert not (inside & ~found).any()
+    assert inside.sum() > 0.8 * found.sum()  # holes are filled, and ridges closed, later
+
+
+def test_a_sketch_has_about_as_many_pixels_as_are_wanted():
+    assert sketch_step((100, 100), 10_000) == 1
+    assert sketch_step((100, 100), 9_999) == 2
+    assert sketch_step((7, 20_000, 10_000), 2**24) == 10
+    assert sketch_shape((7, 20_000, 10_001), 10) == (7, 2000, 1001)
 
 
 def test_what_holds_no_labels_is_not_replaced_even_by_force(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -12,17 +13,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 import napari_unet
-from napari_unet._qt.segment import request, size
+from napari_unet._qt.segment import request, size, so_far
 from napari_unet._qt.segment import widget as segment
 from napari_unet._qt.segment.inputs import CLUSTER, NO_ADDRESS
 from napari_unet._qt.segment.request import Part
 from napari_unet.checkpoint import Checkpoint
-from napari_unet.chunked import workers
+from napari_unet.chunked import parts, workers
 from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
 from napari_unet.images import ngff
 from napari_unet.library import Card
 from napari_unet.model import build
-from napari_unet.prediction import run_to_end
+from napari_unet.prediction import predict_scores, run_to_end
 from napari_unet.segmentation import Area, load_engine, segment_steps
 
 NETWORK = UNetConfig(out_channels=3, base_channels=2, depth=1, padding="same")
@@ -59,6 +60,18 @@ def open_dock(make_napari_viewer, qtbot, model, monkeypatch):
     wait(qtbot, dock)
 
 
+class Gate:
+    """Predicts the scores of a chunk, and of others once it is open."""
+
+    def __init__(self) -> None:
+        self.calls, self.open = 0, Event()
+
+    def __call__(self, *arguments, **options):
+        self.calls += 1
+        assert self.calls == 1 or self.open.wait(60)
+        return predict_scores(*arguments, **options)
+
+
 def press(button) -> None:
     assert button.isEnabled()
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
@@ -82,6 +95,9 @@ def test_a_large_image_goes_by_chunks_and_on_where_it_was_stopped(
     open_dock, qtbot, image, model, monkeypatch
 ) -> None:
     monkeypatch.setattr(ngff, "COARSEST", 100)
+    monkeypatch.setattr(so_far, "PIXELS", 130 * 150 // 4)
+    gate = Gate()
+    monkeypatch.setattr(parts, "predict_scores", gate)
     viewer, dock = open_dock
     (layer,) = viewer.open(image, plugin="napari")
     layer.scale, layer.translate, layer.units = (0.5, 0.25), (3, 4), ("um", "um")
@@ -94,7 +110,15 @@ def test_a_large_image_goes_by_chunks_and_on_where_it_was_stopped(
     assert place.isVisibleTo(dock)
     press(dock.segment_button)
     qtbot.waitUntil(lambda: "Chunk 1 of 9" in dock.message.text(), timeout=60_000)
+    (sketch,) = labels_of(viewer)
+    assert (sketch.name, sketch.data.shape) == ("cells [model] so far", (65, 75))
+    assert sketch.data[:16, :16].any()
+    assert not sketch.data[-8:].any(), "which nothing is known of yet"
+    assert viewer.layers.selection.active is layer
+    # A pixel of it covers two by two of the image.
+    np.testing.assert_allclose(sketch.data_to_world((-0.5, 7.5)), layer.data_to_world((-0.5, 15.5)))
     press(dock.stop_button)
+    gate.open.set()
     assert dock.message.text() == "Stopping after this chunk…"
     wait(qtbot, dock)
     assert "Segment goes on" in dock.message.text()

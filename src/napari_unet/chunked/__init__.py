@@ -2,6 +2,7 @@
 
 from napari_unet.chunked.beginning import OtherSettings
 from napari_unet.chunked.remote import RemoteEngine
+from napari_unet.chunked.sketch import Sketch, sketch_shape, sketch_step
 from napari_unet.chunked.source import Source
 from napari_unet.chunked.steps import (
     ChunkedSegmentation,
@@ -18,9 +19,12 @@ __all__ = [
     "Cluster",
     "OtherSettings",
     "RemoteEngine",
+    "Sketch",
     "Source",
     "cluster_at",
     "connect",
     "is_chunked",
     "segment_chunked",
+    "sketch_shape",
+    "sketch_step",
 ]

@@ -25,7 +25,7 @@ def write(plan: Plan, index: int) -> str:
     labels = frame.restore(_numbered(plan, plane, frame.seen))
     with writable(plan.labels):
         array = open_level(plan.labels, 0)
-        where: Any = (*_leading(plan, plane), *frame.region)
+        where: Any = (*plan.position(plane), *frame.region)
         array[where] = labels.astype(array.dtype)
     return ""
 
@@ -57,16 +57,10 @@ def coarsen(plan: Plan, level: int, index: int) -> str:
     """Write a chunk of a coarser level: every second row and column of the level before."""
     grid = levels(plan)[level - 1]
     plane, *_ = grid.place(index)
-    leading, region = _leading(plan, plane), grid.region(index)
+    leading, region = plan.position(plane), grid.region(index)
     where: Any = (*leading, *region)
     finer: Any = (*leading, *(slice(2 * part.start, 2 * part.stop, 2) for part in region))
     with writable(plan.labels):
         labels = open_level(plan.labels, level - 1)[finer]
         open_level(plan.labels, level)[where] = labels
     return ""
-
-
-def _leading(plan: Plan, plane: int) -> tuple[int, ...]:
-    """Return the position of a plane on the axes that are walked."""
-    position = np.unravel_index(plane, plan.leading) if plan.leading else ()
-    return tuple(int(i) for i in position)

@@ -9,6 +9,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
+
 from napari_unet.chunked.grid import Grid
 from napari_unet.chunked.source import Source, StoredPlanes
 from napari_unet.chunked.work import Work
@@ -70,6 +72,11 @@ class Plan:
     def has_distance(self) -> bool:
         """Whether touching objects can be split."""
         return "distance" in self.card.target.extras
+
+    def position(self, plane: int) -> tuple[int, ...]:
+        """Return the index of a plane along the axes that are walked."""
+        index = np.unravel_index(plane, self.leading) if self.leading else ()
+        return tuple(int(i) for i in index)
 
     @property
     def labels(self) -> Path:

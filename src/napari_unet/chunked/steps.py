@@ -17,6 +17,7 @@ from napari_unet.chunked import growing, output, parts, seams, splitting
 from napari_unet.chunked.beginning import UNSEEN, begin, is_seen
 from napari_unet.chunked.plan import Plan, averaging
 from napari_unet.chunked.remote import RemoteEngine
+from napari_unet.chunked.sketch import Sketch, draw_sketch
 from napari_unet.chunked.source import Source
 from napari_unet.chunked.workers import Cluster, Run, in_threads, in_turn
 from napari_unet.config import SegmentConfig
@@ -55,6 +56,8 @@ class ChunkProgress:
         Of all the work that is done, about, in [0, 1].
     message : str
         What the user should be told, if anything.
+    sketch : Sketch or None
+        Of a chunk that is predicted, where sketches were asked for.
     """
 
     step: str
@@ -62,6 +65,7 @@ class ChunkProgress:
     total: int
     share: float
     message: str = ""
+    sketch: Sketch | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ def segment_chunked(
     engine: Engine | None = None,
     card: Card | None = None,
     force: bool = False,
+    sketched: int = 0,
 ) -> Generator[ChunkProgress, bool | None, ChunkedSegmentation | None]:
     """Segment an image a chunk at a time, from disk to disk.
 
@@ -132,6 +137,9 @@ def segment_chunked(
         whoever predicts.
     force : bool
         Replace labels that exist, and begin anew where other settings were begun with.
+    sketched : int
+        Rows and columns of the image to a pixel of the sketches of chunks, of those that were
+        predicted earlier, too; 0: none are drawn. See :func:`napari_unet.chunked.sketch_step`.
 
     Yields
     ------
@@ -167,7 +175,8 @@ def segment_chunked(
             engine = RemoteEngine(run, config)
             predicting, run = in_threads(THREADS), in_turn
     predict = partial(parts.predict, engine=engine and averaging(engine, config))
-    if (yield from _Steps(plan, predicting).do("predicting", predict, range(len(plan.seen)))):
+    predicted = _Steps(plan, predicting, sketched).do("predicting", predict, range(len(plan.seen)))
+    if (yield from predicted):
         return None
     steps = _Steps(plan, run)
     approximate, counts = 0, [0] * plan.seen.planes
@@ -224,8 +233,8 @@ class _Task:
 class _Steps:
     """Does the steps one after the other, each for all chunks for which it is not done."""
 
-    def __init__(self, plan: Plan, run: Run) -> None:
-        self._plan, self._run = plan, run
+    def __init__(self, plan: Plan, run: Run, sketched: int = 0) -> None:
+        self._plan, self._run, self._sketched = plan, run, sketched
 
     def do(
         self, step: str, act: Callable[..., str], indices: Iterable[int], suffix: str = ""
@@ -241,14 +250,22 @@ class _Steps:
             done and todo and step == "predicting"
         )
         with closing(self._run(_Task(self._plan, name, act), todo)) as results:
-            for result in chain([None], results) if message else results:
-                if result is not None:
-                    done, message = done + (result[0] is not None), result[1]
+            earlier = ((index, "") for index in known.intersection(wanted) if self._sketched)
+            for index, told in chain(earlier, [(None, message)] * bool(message), results):
+                done += index is not None and index not in known
                 share = before + SHARES[step] * done / total
-                if (yield ChunkProgress(step, done, total, share, message)):
+                sketch = self._sketch(index)
+                if (yield ChunkProgress(step, done, total, share, told, sketch)):
                     return True
-                message = ""
         return False
+
+    def _sketch(self, index: int | None) -> Sketch | None:
+        if index is None or not self._sketched:
+            return None
+        try:
+            return draw_sketch(self._plan, index, self._sketched)
+        except OSError:  # what another machine has written a moment ago may not be seen here yet
+            return None
 
 
 def _precedes(one: str, other: str) -> bool:

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QMessageBox, QWidget
 from napari_unet._qt.message import Notes
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.segment.request import Request
+from napari_unet._qt.segment.so_far import SoFar
 from napari_unet._qt.segment.steps import chunk_steps
 from napari_unet._qt.worker import Steps
 from napari_unet.wording import counted
@@ -36,14 +37,26 @@ class Chunks:
 
     Parameters
     ----------
+    viewer : napari.Viewer
+        Where the image is.
     request : Request
         With a place for the labels.
     force : bool
         Whether to begin anew where other settings were begun with.
+    opacity : float
+        Of labels.
     """
 
-    def __init__(self, request: Request, force: bool) -> None:
-        self._request, self._force = request, force
+    def __init__(
+        self,
+        viewer: napari.viewer.ViewerModel,
+        request: Request,
+        force: bool,
+        opacity: float,
+    ) -> None:
+        self._viewer, self._request, self._force = viewer, request, force
+        self._opacity = opacity
+        self._so_far = SoFar(viewer, request, opacity)
         self._notes = Notes()
         self._waiting: tuple[str, int] | None = None  # since that many tasks of a step were done
 
@@ -55,6 +68,8 @@ class Chunks:
         """Show how far it is, and return it in words, with all that there was to tell."""
         from napari_unet.chunked import WAITING  # loaded by the run, long ago
 
+        if progress.sketch is not None:
+            self._so_far.draw(progress.sketch)
         if progress.message == WAITING:
             self._waiting = progress.step, progress.done
         else:
@@ -67,6 +82,10 @@ class Chunks:
             left = bar.left(progress.share)
             text = f"{text} {progress.done} of {progress.total}{left}"
         return self._notes.after(text)
+
+    def end(self) -> None:
+        """Show no more what was found so far."""
+        self._so_far.end()
 
     @property
     def stopped(self) -> str:
@@ -87,20 +106,14 @@ class Chunks:
             )
         return self._notes.after(text)
 
-    def add_layer(
-        self,
-        viewer: napari.viewer.ViewerModel,
-        result: ChunkedSegmentation,
-        levels: list[Any],
-        opacity: float,
-    ) -> Labels:
+    def add_layer(self, result: ChunkedSegmentation, levels: list[Any]) -> Labels:
         """Add what was written, which is read where it is looked at, on the image's place."""
         several = len(levels) > 1  # napari takes a single one for something else
-        layer = viewer.add_labels(
+        layer = self._viewer.add_labels(
             levels if several else levels[0],
             multiscale=several,
             name=self._request.name,
-            opacity=opacity,
+            opacity=self._opacity,
             metadata={STORED: str(result.path)},
             **self._request.geometry,
         )

@@ -142,7 +142,7 @@ def read_request(
         region=region,
         name=f"{layer.name} [{Path(config.model).stem}]",
         shape=extent(box) if box else shape,
-        geometry=_moved(placed, [side.start for side in box]) if box else placed,
+        geometry=moved(placed, [side.start for side in box]) if box else placed,
         box=box,
     )
 
@@ -158,7 +158,7 @@ def _check_size(part: Part, box: Region, zoom: float) -> None:
         )
 
 
-def _moved(placed: dict[str, Any], first: Sequence[int]) -> dict[str, Any]:
+def moved(placed: dict[str, Any], first: Sequence[float]) -> dict[str, Any]:
     """Return what places labels that begin at a pixel of the layer."""
     known = {k: placed[k] for k in ("scale", "translate", "rotate", "shear") if k in placed}
     return {**placed, "translate": Affine(**known)(first)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unet._qt import preferences
+from napari_unet._qt.segment import so_far
 from napari_unet._qt.segment.request import Request
 
 if TYPE_CHECKING:  # loads torch
@@ -83,14 +84,21 @@ def chunk_steps(
     tuple, str or None
         What was written; where other settings were begun with, what they were; None after a stop.
     """
-    from napari_unet.chunked import OtherSettings, connect, segment_chunked
+    from napari_unet.chunked import OtherSettings, connect, segment_chunked, sketch_step
     from napari_unet.images.ngff import open_levels
 
     assert request.output is not None
     source, path, config = _source(request), request.output, request.config
     try:
         with connect(request.scheduler or None) as run:
-            result = yield from segment_chunked(source, path, config, run=run, force=force)
+            result = yield from segment_chunked(
+                source,
+                path,
+                config,
+                run=run,
+                force=force,
+                sketched=sketch_step(request.shape, so_far.PIXELS),
+            )
     except OtherSettings as error:
         return error.begun  # not the error, which the worker would raise
     return None if result is None else (result, open_levels(path))

@@ -164,7 +164,8 @@ class SegmentWidget(QWidget):
         preferences.remember(request.config.model, device, request.scheduler)
         self._drawing = False
         self._share, self._notes = 0.0, Notes()
-        self._chunks = Chunks(request, force) if request.output else None
+        by_chunks = request.output is not None
+        self._chunks = Chunks(self._viewer, request, force, OPACITY) if by_chunks else None
         steps = self._chunks.steps if self._chunks else partial(live_steps, request)
         # A client of a scheduler, or a folder of what is done, is not to be left as it stands.
         saves = bool(self._chunks or request.scheduler)
@@ -274,7 +275,7 @@ class SegmentWidget(QWidget):
         else:
             self._drop_result()  # what is changed below would change it, and not these
             result, levels = written
-            self._stored = chunks.add_layer(self._viewer, result, levels, OPACITY)
+            self._stored = chunks.add_layer(result, levels)
             self._show_view()
             self.message.tell(chunks.in_words(result))
             self.inputs.look_again()
@@ -297,7 +298,9 @@ class SegmentWidget(QWidget):
         assert request is not None
         request.layer.events.data.disconnect(self._on_image_changed)
         self._request = replace(request, images=())  # a removed image may be let go
-        self._chunks = None
+        if self._chunks is not None:
+            self._chunks.end()
+            self._chunks = None
         self.progress.end()
         if self._result is not None and self._drawing:
             self._result.finish(segmentation, request.config)
