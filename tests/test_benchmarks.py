@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -155,6 +156,32 @@ def test_worst_images_come_first(run, tmp_path, capsys):
     assert [row[0] for row in rows] == ["| image2", "| image1", "| all 3 images"]
     assert [row[3] for row in rows] == ["2", "1", "3"]
     assert (tmp_path / "worst.png").exists()
+
+
+def test_changed_images_have_labels_in_place(load):
+    robustness = load("robustness")
+    labels = np.zeros((300, 200), np.int32)
+    labels[100:200, 60:160] = disks(60, side=100)
+    pair = load("_experiment").Pair(np.where(labels > 0, 200, 20).astype(np.uint8), labels)
+    for name, change in robustness.CHANGES.items():
+        changed = change(pair)
+        image, truth = np.asarray(changed.image, float), np.asarray(changed.labels)
+        assert image.shape == truth.shape
+        inside, outside = image[truth > 0].mean(), image[truth == 0].mean()
+        assert (inside < outside) == (name == "inverted"), name
+    crowded = np.asarray(robustness.CHANGES["most crowded 128x128"](pair).labels)
+    assert crowded.shape == (128, 128)
+    assert (crowded > 0).sum() > 0.98 * (labels > 0).sum()
+
+
+def test_robustness(run, load, tmp_path, capsys):
+    write_pair(tmp_path, "image", disks(4))
+    run("robustness", tmp_path, "--model", "nuclei", "--model", "cells", "--device", "cpu")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "| image | nuclei | cells |"
+    rows = {row[1]: row[2:4] for row in (re.split(r" ?\| ?", line) for line in lines[4:])}
+    assert rows.keys() == load("robustness").CHANGES.keys()
+    assert all(0 <= float(cell.split(",")[0]) <= 1 for row in rows.values() for cell in row)
 
 
 def test_labels_differ_by_pixels_and_not_by_numbers(load):
