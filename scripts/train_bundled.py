@@ -52,9 +52,8 @@ RECIPE = Recipe(
     UNetConfig(out_channels=4, base_channels=24, padding="same", batch_norm=True, dropout=0.0),
     Target(extras=("distance", "extent")),
     TrainConfig(
-        batch=6,
-        patch=128,
-        learning_rate=1.5e-3,
+        batch=4,
+        patch=160,
         validate_every=1500,
         average=0.999,
         scale=1.4,
@@ -119,6 +118,8 @@ class Plan:
         The images.
     iterations : int
         Training steps.
+    rate : float
+        Peak learning rate: less for a network that has learnt something like it.
     description, data, licence : str
         For the card.
     failures : str
@@ -132,6 +133,7 @@ class Plan:
 
     sources: tuple[Source, ...]
     iterations: int
+    rate: float
     description: str
     data: str
     licence: str = "CC0 (data), BSD-3-Clause (weights)"
@@ -147,21 +149,24 @@ BOWL = Source(
 PLANS = {
     "dsb2018": Plan(
         (STARDIST,),
-        24_000,
+        9_000,
+        1.5e-3,
         "Nuclei in fluorescence",
         "447 fluorescence images of BBBC038v1 (2018 Data Science Bowl, stage 1): the training part"
         " of the StarDist paper",
     ),
     "nuclei": Plan(
         (STARDIST, BOWL),
-        12_000,
+        3_000,
+        6e-4,
         "Nuclei in fluorescence and in stained (bright-field) images",
         "BBBC038v1 (2018 Data Science Bowl, stage 1, training part) with the corrections of"
         " K. Lopuhin, less the 50 test images of the StarDist paper",
     ),
     "cells": Plan(
         (Source("usiigaci/train"), Source("bbbc030_cho_dic/train", margin=60)),
-        6_000,
+        4_000,
+        1.5e-3,
         "Cells in phase contrast and differential interference contrast (DIC)",
         "Usiigaci (Tsai et al. 2019, phase contrast, training part) and BBBC030v1 (Koos et al."
         " 2016, Chinese hamster ovary cells, DIC, half of the images)",
@@ -185,7 +190,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, metavar="MODEL", help="model to go on from")
     parser.add_argument("--iterations", type=int, help="steps; default: the plan's")
     parser.add_argument("--minutes", type=float, help="train so long instead")
-    parser.add_argument("--rate", type=float, help="peak learning rate; default: the recipe's")
+    parser.add_argument("--rate", type=float, help="peak learning rate; default: the plan's")
     parser.add_argument("--patch", type=int, help="side of a patch; default: the recipe's")
     parser.add_argument("--batch", type=int, help="patches a step; default: the recipe's")
     parser.add_argument("--without", metavar="SET", help="set to leave out")
@@ -208,7 +213,7 @@ def run(args: argparse.Namespace) -> None:
         config,
         iterations=args.iterations or plan.iterations,
         minutes=args.minutes,
-        learning_rate=args.rate or config.learning_rate,
+        learning_rate=args.rate or plan.rate,
         patch=args.patch or config.patch,
         batch=args.batch or config.batch,
         seed=args.seed,
