@@ -12,7 +12,8 @@ the sets, each as ``SET/SPLIT/images`` and ``SET/SPLIT/labels``; see ``SETS``.
         --start runs/dsb2018.safetensors
 
 A run that was broken off goes on with ``--resume``. Then the test images are segmented, once, and
-the checkpoint is copied into the package in half precision, with its scores:
+the checkpoint is copied into the package (dsb2018: into ``benchmarks/models``) in half precision,
+with its scores, if there are any yet:
 
     napari-unet segment DATA/dsb2018_stardist/test/images -o runs/test \
         --model runs/nuclei.safetensors
@@ -129,6 +130,8 @@ class Plan:
     invert_bright : bool
         Whether images with a bright background are inverted; in phase contrast and DIC the
         background is gray, and chance would decide.
+    kept : Path
+        Folder of what comes of it.
     """
 
     sources: tuple[Source, ...]
@@ -140,6 +143,7 @@ class Plan:
     failures: str = ""
     zoom: float = 1.0
     invert_bright: bool = True
+    kept: Path = BUNDLED
 
 
 STARDIST = Source("dsb2018_stardist/train")
@@ -154,6 +158,7 @@ PLANS = {
         "Nuclei in fluorescence",
         "447 fluorescence images of BBBC038v1 (2018 Data Science Bowl, stage 1): the training part"
         " of the StarDist paper",
+        kept=Path(__file__).parents[1] / "benchmarks" / "models",
     ),
     "nuclei": Plan(
         (STARDIST, BOWL),
@@ -197,10 +202,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument(
-        "--finish", type=Path, nargs="+", metavar="SCORES", help="JSON of evaluate, SET.json a set"
+        "--finish", type=Path, nargs="*", metavar="SCORES", help="JSON of evaluate, SET.json a set"
     )
     args = parser.parse_args()
-    if args.finish:
+    if args.finish is not None:
         finish(args.name, args.output, args.finish)
     else:
         run(args)
@@ -295,23 +300,20 @@ def _told(start: Checkpoint, known: Checkpoint | None, args: argparse.Namespace)
 
 
 def finish(name: str, output: Path, scores: Sequence[Path]) -> None:
-    """Put a checkpoint into the package, with its test scores."""
+    """Put a checkpoint where it is kept, with its test scores."""
     best = Checkpoint.load(output)
     told: dict[str, float] = {}
     for path in scores:
         of_set = f" {path.stem}" if len(scores) > 1 else ""
         pooled = json.loads(path.read_text("utf-8"))["pooled"]
         told |= {f"{t}{of_set}": round(pooled[t]["ap"], 4) for t in THRESHOLDS}
-    provenance = best.card.provenance | {
-        "name": name,
-        "failures": PLANS[name].failures,
-        "scores": {
-            "test": "AP over all objects of the test images, at IoU thresholds",
-            **told,
-        },
-    }
+    provenance = best.card.provenance | {"name": name, "failures": PLANS[name].failures}
+    if told:
+        test = "AP over all objects of the test images, at IoU thresholds"
+        provenance["scores"] = {"test": test, **told}
     card = replace(best.card, provenance=provenance)
-    print(replace(best, card=card).half().save(BUNDLED / f"{name}.safetensors"), provenance)
+    path = PLANS[name].kept / f"{name}.safetensors"
+    print(replace(best, card=card).half().save(path), provenance)
 
 
 if __name__ == "__main__":
