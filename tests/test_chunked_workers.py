@@ -17,6 +17,7 @@ from napari_unet.chunked import (
     beginning,
     connect,
     plan,
+    remote,
     segment_chunked,
     workers,
 )
@@ -80,8 +81,8 @@ class Small:
 def test_threads_of_a_worker_share_one_engine(image: Path, config: SegmentConfig, monkeypatch):
     expected, loaded = finished(image, "expected.zarr", config), []
 
-    def load(config: SegmentConfig):
-        engine, card = load_engine(config)
+    def load(config: SegmentConfig, precision: str):
+        engine, card = load_engine(config, precision)
         time.sleep(0.1)
         loaded.append(Small(engine))
         return loaded[-1], card
@@ -91,6 +92,32 @@ def test_threads_of_a_worker_share_one_engine(image: Path, config: SegmentConfig
     labels = finished(image, "shared.zarr", config, run=workers.in_threads(4))
     np.testing.assert_array_equal(labels, expected)
     assert len(loaded) == 1
+
+
+def test_all_chunks_are_predicted_in_one_precision(image: Path, config: SegmentConfig, monkeypatch):
+    """What a process prefers depends on what it measures, and that on what else is running."""
+    asked, loaded = [], []
+
+    def prefers(_: object) -> str:
+        asked.append(1)
+        return "bfloat16" if len(asked) == 1 else "float32"
+
+    def load(config: SegmentConfig, precision: str):
+        loaded.append(precision)
+        return load_engine(config, precision)
+
+    monkeypatch.setattr(remote, "preferred_precision", prefers)
+    monkeypatch.setattr(plan, "load_engine", load)
+    plan._load.cache_clear()
+    path = image.with_name("labels.zarr")
+    begun = segment_chunked(Source(image), path, config)
+    while next(begun).step != "predicting":
+        pass
+    begun.close()
+    plan._load.cache_clear()  # as in a process of another day
+    run_to_end(segment_chunked(Source(image), path, config))
+    assert loaded == ["bfloat16"] * 2
+    assert len(asked) == 1
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +141,6 @@ def test_a_worker_that_is_killed_loses_nothing(
     monkeypatch.setattr("napari_unet.chunked.source.LIGHT", 2000)
     # In the middle of what an untrained network gives, so that there are objects.
     config = replace(config, threshold=0.35)
-    expected = finished(image, "expected.zarr", config)
-    assert expected.max() > 1
     # Workers are not sent an image that is in memory; a little of it at a time they are.
     pixels = None if seen else zarr.open_array(image, mode="r")[:]
     path, messages = image.with_name("shared.zarr"), []
@@ -130,6 +155,10 @@ def test_a_worker_that_is_killed_loses_nothing(
                 break
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
         result = run_to_end(work)
+    precision = zarr.open_group(path).attrs["napari_unet"]["precision"]  # that workers prefer
+    engine, card = load_engine(config, precision)
+    expected = finished(image, "expected.zarr", config, engine=engine, card=card)
+    assert expected.max() > 1
     np.testing.assert_array_equal(ngff.open_zarr(path).data[:], expected)
     assert result.objects == expected.max()
     assert (beginning.UNSEEN in messages) is not seen

@@ -39,7 +39,7 @@ def predict(plan: Plan, index: int, engine: Engine | None = None) -> str:
     engine : Engine or None
         What runs the network; None: that of the plan's model, loaded once a process.
     """
-    with nullcontext(engine) if engine else lent_engine(plan.config) as network:
+    with nullcontext(engine) if engine else lent_engine(plan) as network:
         scores, message = _scores(plan, index, network)
     target = plan.card.target
     if target.instances:

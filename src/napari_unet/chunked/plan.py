@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from napari_unet.chunked.grid import Grid
 from napari_unet.chunked.source import Source, StoredPlanes
 from napari_unet.chunked.work import Work
 from napari_unet.config import SegmentConfig
-from napari_unet.engines import AveragedEngine, Engine
+from napari_unet.engines import AveragedEngine, Engine, Precision
 from napari_unet.library import Card
 from napari_unet.preprocessing import Normalisation
 from napari_unet.segmentation import load_engine
@@ -46,6 +47,8 @@ class Plan:
         Lengths of the axes that are walked plane by plane.
     work : Work
         Where it takes shape.
+    precision : str
+        That the network computes in, the same for all chunks: the seams would show another.
     """
 
     source: Source
@@ -57,6 +60,7 @@ class Plan:
     shown: Grid
     leading: tuple[int, ...]
     work: Work
+    precision: Precision = "auto"
 
     @cached_property
     def planes(self) -> StoredPlanes:
@@ -93,14 +97,15 @@ _lock = Lock()
 
 
 @contextmanager
-def lent_engine(config: SegmentConfig) -> Iterator[Engine]:
-    """Lend the engine of a config, loaded once a process, to one thread at a time.
+def lent_engine(plan: Plan) -> Iterator[Engine]:
+    """Lend the engine of a plan, loaded once a process, to one thread at a time.
 
     A thread keeps it for a whole chunk: another would find it on another device, in between, when
     memory ran out.
     """
     with _lock:
-        yield averaging(_load(config.model, config.device), config)
+        config = plan.config
+        yield averaging(_load(config.model, config.device, plan.precision), config)
 
 
 def averaging(engine: Engine, config: SegmentConfig) -> Engine:
@@ -109,5 +114,5 @@ def averaging(engine: Engine, config: SegmentConfig) -> Engine:
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, device: str) -> Engine:
-    return load_engine(SegmentConfig(model=model, device=device))[0]  # type: ignore[arg-type]
+def _load(model: str, device: Any, precision: Precision) -> Engine:
+    return load_engine(SegmentConfig(model=model, device=device), precision)[0]

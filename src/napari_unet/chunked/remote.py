@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.config import NetworkConfig, SegmentConfig
-from napari_unet.engines import Engine
+from napari_unet.engines import Engine, Precision, choose_device, preferred_precision
 from napari_unet.library import Card, find_model, read_card
 from napari_unet.segmentation import load_engine
 
@@ -33,6 +33,8 @@ class RemoteEngine:
         The workers.
     config : SegmentConfig
         Model, and device that the workers use.
+    precision : Precision
+        That all workers compute in; "auto": what the first one prefers.
 
     Raises
     ------
@@ -40,11 +42,13 @@ class RemoteEngine:
         If there is no such model, or the file is none.
     """
 
-    def __init__(self, cluster: Cluster, config: SegmentConfig) -> None:
+    def __init__(
+        self, cluster: Cluster, config: SegmentConfig, precision: Precision = "auto"
+    ) -> None:
         path = find_model(config.model)
         self.card: Card = read_card(path)
         self.notice = ""
-        self._cluster, self._device = cluster, config.device
+        self._cluster, self._device, self._precision = cluster, config.device, precision
         self._name, self._content = path.name, path.read_bytes()
         self._hash = sha256(self._content).hexdigest()
 
@@ -72,7 +76,9 @@ class RemoteEngine:
         return False
 
     def _ask(self, method: str, argument: Any) -> Any:
-        known = (self._hash, self._device, method, argument)
+        if self._precision == "auto":
+            self._precision = self._cluster.ask(precision_on, self._device)
+        known = (self._hash, self._device, self._precision, method, argument)
         told = self._cluster.ask(_answer, None, *known)
         if told is None:  # that worker lacks the model, which goes along this time
             told = self._cluster.ask(_answer, (self._name, self._content), *known)
@@ -82,31 +88,41 @@ class RemoteEngine:
         return answer
 
 
-_engines: dict[tuple[str, str], Engine] = {}
+_engines: dict[tuple[str, str, str], Engine] = {}
 """The engine of this worker, of which there is one at a time."""
 _lock = Lock()
 """A worker of several threads passes through the network in one."""
 
 
 def _answer(
-    model: tuple[str, bytes] | None, digest: str, device: str, method: str, argument: Any
+    model: tuple[str, bytes] | None,
+    digest: str,
+    device: str,
+    precision: Precision,
+    method: str,
+    argument: Any,
 ) -> tuple[Any, str] | None:
     """Return what the engine of a model says on this worker, and its notice; None without it."""
-    key = (digest, device)
+    key = (digest, device, precision)
     with _lock:
         if key not in _engines:
             if model is None:
                 return None
             _engines.clear()
-            _engines[key] = _load(*model, device)
+            _engines[key] = _load(*model, device, precision)
         engine = _engines[key]
         answer = getattr(engine, method)(argument)
         notice, engine.notice = engine.notice, ""
         return answer, notice
 
 
-def _load(name: str, content: bytes, device: Any) -> Engine:
+def _load(name: str, content: bytes, device: Any, precision: Precision) -> Engine:
     with TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)
-        return load_engine(SegmentConfig(model=str(path), device=device))[0]
+        return load_engine(SegmentConfig(model=str(path), device=device), precision)[0]
+
+
+def precision_on(device: str, _: int = 0) -> Precision:
+    """Return, as a task, in which precision the worker at hand would compute by itself."""
+    return preferred_precision(choose_device(device))

@@ -16,12 +16,12 @@ import numpy as np
 from napari_unet.chunked import growing, output, parts, seams, splitting
 from napari_unet.chunked.beginning import UNSEEN, begin, is_seen
 from napari_unet.chunked.plan import Plan, averaging
-from napari_unet.chunked.remote import RemoteEngine
+from napari_unet.chunked.remote import RemoteEngine, precision_on
 from napari_unet.chunked.sketch import Sketch, draw_sketch
 from napari_unet.chunked.source import Source
 from napari_unet.chunked.workers import Cluster, Run, in_threads, in_turn
 from napari_unet.config import SegmentConfig
-from napari_unet.engines import Engine
+from napari_unet.engines import Engine, Precision
 from napari_unet.files import is_same, make_folder
 from napari_unet.images.ngff import (
     create_labels,
@@ -167,12 +167,17 @@ def segment_chunked(
     if (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
         return None
     predicting = run = run if engine is None else in_turn
+    if engine is None:
+        precision = yield from _choose_precision(run, plan)
+        if precision is None:
+            return None
+        plan = replace(plan, precision=precision)
     if isinstance(run, Cluster):
         sees = yield from _ask_what_is_seen(run, plan)
         if sees is None:
             return None
         if not sees:
-            engine = RemoteEngine(run, config)
+            engine = RemoteEngine(run, config, plan.precision)
             predicting, run = in_threads(THREADS), in_turn
     predict = partial(parts.predict, engine=engine and averaging(engine, config))
     predicted = _Steps(plan, predicting, sketched).do("predicting", predict, range(len(plan.seen)))
@@ -190,7 +195,8 @@ def segment_chunked(
         counts = plan.work.told("numbers") or growing.number(plan)
     shape = (*plan.leading, *plan.shown.shape)
     if not plan.labels.exists():
-        _create(plan, path, shape, max(counts), {**record, "approximate": approximate})
+        told = {**record, "approximate": approximate, "precision": plan.precision}
+        _create(plan, path, shape, max(counts), told)
     if (yield from steps.do("writing", output.write, range(len(plan.shown)))):
         return None
     for level, grid in enumerate(output.levels(plan), start=1):
@@ -199,6 +205,26 @@ def segment_chunked(
             return None
     _finish(plan, path)
     return ChunkedSegmentation(path, shape, sum(counts), approximate)
+
+
+def _choose_precision(
+    run: Run, plan: Plan
+) -> Generator[ChunkProgress, bool | None, Precision | None]:
+    """Let one process say in which precision all of them compute; None after a stop.
+
+    Each measures what is faster, and may find something else, or another time.
+    """
+    known: Precision | None = plan.work.told("precision")
+    if known is not None:
+        return known
+    with closing(run(partial(precision_on, plan.config.device), [0])) as answers:
+        for index, message in answers:
+            if index is not None:
+                plan.work.tell("precision", message)
+            elif (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
+                return None
+    chosen: Precision | None = plan.work.told("precision")
+    return chosen
 
 
 def _ask_what_is_seen(

@@ -7,6 +7,7 @@ from napari_unet.engines.devices import (
     choose_device,
     container_memory,
     free_memory,
+    preferred_precision,
     prefers_bfloat16,
     used_memory,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "first_line",
     "free_memory",
     "make_engine",
+    "preferred_precision",
     "prefers_bfloat16",
     "read_outputs",
     "used_memory",

@@ -12,6 +12,8 @@ import psutil
 import torch
 from torch import Tensor
 
+from napari_unet.engines.protocol import Precision
+
 CLEARLY_FASTER = 1.25
 """Speed-up from which bfloat16 is worth its rounding."""
 ROUNDING = 0.02
@@ -94,6 +96,11 @@ def prefers_bfloat16(device: torch.device) -> bool:
         return False
     error = (rounded - exact).abs().max() / exact.abs().max()
     return seconds > CLEARLY_FASTER * less and bool(error < ROUNDING)  # not where it is NaN
+
+
+def preferred_precision(device: torch.device) -> Precision:
+    """Return the precision that "auto" stands for on a device; see :func:`prefers_bfloat16`."""
+    return "bfloat16" if prefers_bfloat16(device) else "float32"
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_unet.config import NetworkConfig
 
-Precision = Literal["auto", "float32"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class Engine(Protocol):

@@ -17,7 +17,7 @@ from napari_unet.engines.devices import (
     autocast,
     exact_convolutions,
     free_memory,
-    prefers_bfloat16,
+    preferred_precision,
 )
 from napari_unet.engines.problems import OutOfMemory, explain
 from napari_unet.engines.protocol import Precision
@@ -54,9 +54,10 @@ class TorchEngine:
         What its channels mean: a softmax over the classes, then a sigmoid for each extra.
     device : torch.device or str
         Where it runs; see :func:`choose_device`.
-    precision : {"auto", "float32"}
+    precision : {"auto", "float32", "bfloat16"}
         "auto" computes in bfloat16 on devices where a measurement of a fraction of a second says
-        that this is clearly faster; scores then differ by some 1e-2.
+        that this is clearly faster; scores then differ by some 1e-2. Apple's GPUs compute in
+        float32 whatever is asked for.
 
     Raises
     ------
@@ -110,7 +111,8 @@ class TorchEngine:
         layout = torch.contiguous_format if mps else torch.channels_last
         self._attempt(lambda: self.network.to(self.device))
         self._attempt(lambda: self.network.to(memory_format=layout))  # type: ignore[call-overload]
-        self.bfloat16 = self.precision == "auto" and prefers_bfloat16(self.device)
+        wanted = self.precision if self.precision != "auto" else preferred_precision(self.device)
+        self.bfloat16 = wanted == "bfloat16" and not mps
 
     def fall_back(self) -> bool:
         """Move from a GPU to the CPU; False if it runs there already."""

@@ -18,6 +18,7 @@ from napari_unet.engines import (
     AveragedEngine,
     Engine,
     ONNXEngine,
+    Precision,
     TorchEngine,
     choose_device,
     free_memory,
@@ -248,8 +249,8 @@ def _plane_steps(
             last = None
 
 
-def load_engine(config: SegmentConfig) -> tuple[TorchEngine, Card]:
-    """Load the config's model on its device.
+def load_engine(config: SegmentConfig, precision: Precision = "auto") -> tuple[TorchEngine, Card]:
+    """Load the config's model on its device, to compute in some precision.
 
     Raises
     ------
@@ -264,7 +265,8 @@ def load_engine(config: SegmentConfig) -> tuple[TorchEngine, Card]:
     if isinstance(card.network, ONNXConfig):
         graph = checkpoint.weights[TENSOR].numpy().tobytes()
         return ONNXEngine(graph, card.network, card.target, device), card
-    return make_engine(checkpoint.build(), card.network, card.target, device), card
+    engine = make_engine(checkpoint.build(), card.network, card.target, device, precision)
+    return engine, card
 
 
 def segment(
