@@ -25,13 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the tests out of the user's models, samples and napari settings.
 
-    Where several processes share the tests, each computes in one thread.
+    Where several processes share the tests, each computes in one thread. What is computed does not
+    depend on what this machine finds faster.
     """
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"
     folder = tempfile.mkdtemp(prefix="napari-unet-tests-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ |= {
+        "NAPARI_UNET_BFLOAT16": "0",
         "NAPARI_CONFIG": str(Path(folder, "napari", "settings.yaml")),
         "XDG_CACHE_HOME": folder,
         "XDG_DATA_HOME": folder,

@@ -326,11 +326,13 @@ def test_rehead_keeps_the_outputs_that_are_still_wanted() -> None:
     assert new.card.target == wanted
     assert new.card.network.out_channels == 4
     before, after = scores(old, IMAGE), scores(new, IMAGE)
-    assert torch.equal(after[:, [0, 2, 3]], before)
+    rounding = 1e-4 * float(before.abs().max())
+    torch.testing.assert_close(after[:, [0, 2, 3]], before, rtol=0, atol=rounding)
     weights = new.weights["output.weight"][1]
     assert 0 < weights.abs().max() < 0.1
     assert new.weights["output.bias"][1] == 0
-    assert torch.equal(scores(rehead(new, 1, target), IMAGE), before)
+    again = scores(rehead(new, 1, target), IMAGE)
+    torch.testing.assert_close(again, before, rtol=0, atol=rounding)
 
 
 def test_rehead_draws_by_its_seed_and_no_other() -> None:

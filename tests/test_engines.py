@@ -219,6 +219,7 @@ def test_the_limit_of_a_container_counts(tmp_path, limit: str | None, left: list
 def test_bfloat16_is_taken_where_it_is_measured_to_be_faster_and_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("NAPARI_UNET_BFLOAT16")
     convolved = {False: (torch.tensor([4.0, -2.0]), 1.0), True: (torch.tensor([4.02, -2.0]), 0.9)}
     monkeypatch.setattr(engines.devices, "_convolve", lambda _, bfloat16: convolved[bfloat16])
     measure = engines.prefers_bfloat16.__wrapped__
@@ -229,6 +230,10 @@ def test_bfloat16_is_taken_where_it_is_measured_to_be_faster_and_right(
     for wrong in ([4.0, -1.8], [4.0, torch.nan]):
         convolved[True] = (torch.tensor(wrong), 0.5)
         assert measure(torch.device("cpu")) is False
+    convolved[True] = (torch.tensor([4.02, -2.0]), 0.5)
+    assert measure(torch.device("cpu")) is True
+    monkeypatch.setenv("NAPARI_UNET_BFLOAT16", "0")
+    assert measure(torch.device("cpu")) is False
 
 
 def test_what_bfloat16_is_judged_by_rounds_as_bfloat16_does() -> None:
@@ -239,7 +244,7 @@ def test_what_bfloat16_is_judged_by_rounds_as_bfloat16_does() -> None:
 
 def test_bfloat16_changes_scores_only_by_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = make_engine()
-    monkeypatch.setattr(engines.torch_engine, "prefers_bfloat16", lambda device: True)
+    monkeypatch.setattr(engines.torch_engine, "preferred_precision", lambda device: "bfloat16")
     rounded = TorchEngine(exact.network, CONFIG, TARGET)
     difference = np.abs(rounded(random_batch()) - exact(random_batch())).max()
     assert exact.bfloat16 is False

@@ -233,7 +233,7 @@ def test_a_pass_leaves_the_scores_of_the_last_one_alone() -> None:
 
 @needs_openvino
 def test_labels_of_the_bundled_model_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_unet.engines.torch_engine.prefers_bfloat16", lambda _: False)
+    monkeypatch.setattr("napari_unet.engines.devices.prefers_bfloat16", lambda _: False)
     image = load_sample("tissue")[:301, 30:425]
     labels = napari_unet.segment(image, device="cpu")
     tiled = napari_unet.segment(image, device="cpu", tile=128)
@@ -251,7 +251,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, capabilities: list[str]) -> None:
     core = graph._core()
     told = SimpleNamespace(get_property=lambda *_: capabilities, compile_model=core.compile_model)
     monkeypatch.setattr(graph, "_core", lambda: told)
-    monkeypatch.setattr("napari_unet.engines.torch_engine.prefers_bfloat16", lambda _: True)
+    monkeypatch.setattr("napari_unet.engines.devices.prefers_bfloat16", lambda _: True)
 
 
 @needs_openvino

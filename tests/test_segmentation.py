@@ -197,7 +197,7 @@ def test_bundled_model_labels_in_two_lines():
 
 
 def test_labels_of_the_bundled_model_do_not_depend_on_the_tile(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("napari_unet.engines.torch_engine.prefers_bfloat16", lambda _: False)
+    monkeypatch.setattr("napari_unet.engines.devices.prefers_bfloat16", lambda _: False)
     image = load_sample("tissue")[:301, 30:425]
     expected = napari_unet.segment(image, device="cpu", tile=512)  # all of it
     assert expected.max() > 50
@@ -216,7 +216,7 @@ def test_labels_of_the_bundled_model_hardly_depend_on_the_precision(
     masks = []
     for rounded in (False, True):
         monkeypatch.setattr(
-            "napari_unet.engines.torch_engine.prefers_bfloat16", lambda _, on=rounded: on
+            "napari_unet.engines.devices.prefers_bfloat16", lambda _, on=rounded: on
         )
         masks.append(napari_unet.segment(image, device="cpu") > 0)
     assert masks[0].mean() > 0.1

@@ -40,7 +40,7 @@ from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, Target, UNetConfig
 from napari_unet.engines import DeviceError, OutOfMemory, TorchEngine
 from napari_unet.images import read_image, read_provenance
-from napari_unet.library import Card, find_model
+from napari_unet.library import Card, find_model, read_card
 from napari_unet.model import UNet
 from napari_unet.provenance import KEY, sha256_of
 from napari_unet.samples import load_sample
@@ -524,7 +524,10 @@ def test_channels_that_do_not_fit_are_told(
 
 def test_the_diameter_is_measured_on_the_image(open_dock, qtbot, image) -> None:
     viewer, dock = open_dock(image, scale=(0.5, 0.5), units=("um", "um"))
-    assert "about 20 pixels (9.8 µm) across" in dock.inputs.about.text()
+    known = read_card(find_model("nuclei")).preprocessing.expected_diameter()
+    assert known is not None
+    text = f"about {known:.0f} pixels ({known / 2:.1f} µm) across"
+    assert text in dock.inputs.about.text()
     press(dock.inputs.measure.native)
     names = [layer.name for layer in viewer.layers]
     assert names == ["cells", "Size the model expects", "Object diameter"]
@@ -532,7 +535,7 @@ def test_the_diameter_is_measured_on_the_image(open_dock, qtbot, image) -> None:
     qtbot.waitUntil(lambda: dock.inputs.main["diameter"].value == 30)
     assert "about 30 pixels (15.0 µm)" in dock.inputs.about.text()
     ghost = np.concatenate(viewer.layers["Size the model expects"].data)
-    np.testing.assert_allclose(np.ptp(ghost, axis=0), 19.6, atol=0.5)  # what it was taught on
+    np.testing.assert_allclose(np.ptp(ghost, axis=0), known, atol=0.5)  # what it was taught on
     run(qtbot, dock)
     assert [layer.name for layer in viewer.layers] == ["cells", "cells [nuclei]"]
     assert not dock.inputs.measure.native.isChecked()

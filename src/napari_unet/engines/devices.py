@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from napari_unet.engines.protocol import Precision
 
+SWITCH = "NAPARI_UNET_BFLOAT16"
+"""Environment variable that is 0 where all is to be computed in float32, as on every machine."""
 CLEARLY_FASTER = 1.25
 """Speed-up from which bfloat16 is worth its rounding."""
 ROUNDING = 0.02
@@ -85,9 +88,9 @@ def prefers_bfloat16(device: torch.device) -> bool:
     """Say whether 3x3 convolutions are clearly faster in bfloat16 than in float32 there, and right.
 
     Measured once a process; never on Apple's GPUs, whose autocast differs between versions of
-    torch.
+    torch, nor where the environment variable ``NAPARI_UNET_BFLOAT16`` is 0.
     """
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or os.environ.get(SWITCH) == "0":
         return False
     try:
         exact, seconds = _convolve(device, bfloat16=False)
