@@ -13,7 +13,7 @@ pooled over all objects, at IoU 0.5 and as the mean of 0.5 to 0.9.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -51,24 +51,25 @@ def main() -> None:
     print(f"{len(pairs)} images; {machine()}; AP at IoU 0.5, and mean of 0.5 to 0.9\n")
     print("| image |" + "".join(f" {Path(name).stem} |" for name in models))
     print("| --- |" + " ---: |" * len(models))
-    for change, cells in scores(pairs, models, args.device).items():
-        print(f"| {change} |" + "".join(f" {low:.3f}, {mean:.3f} |" for low, mean in cells))
+    for change, cells in scores(pairs, models, args.device):
+        told = "".join(f" {low:.3f}, {mean:.3f} |" for low, mean in cells)
+        print(f"| {change} |{told}", flush=True)
 
 
 def scores(
     pairs: Sequence[Pair], models: Mapping[str, Checkpoint], device: str
-) -> dict[str, list[tuple[float, float]]]:
-    """Return AP at IoU 0.5, and the mean of 0.5 to 0.9, of each model for each change."""
-    found: dict[str, list[tuple[float, float]]] = {}
+) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """Yield each change with AP at IoU 0.5, and the mean of 0.5 to 0.9, of each model."""
     for name, change in CHANGES.items():
         changed = [change(pair) for pair in pairs]
         truth = [np.asarray(pair.labels) for pair in changed]
+        cells = []
         for model in models.values():
             labels = [result.labels for result in segmented(model, changed, device)]
             pooled = average_precision(zip(labels, truth, strict=True), THRESHOLDS).pooled
             values = [match.ap for match in pooled]
-            found.setdefault(name, []).append((values[0], float(np.mean(values))))
-    return found
+            cells.append((values[0], float(np.mean(values))))
+        yield name, cells
 
 
 def _gray(change: Callable[[Floats, np.random.Generator], Floats], pair: Pair) -> Pair:
