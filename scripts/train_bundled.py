@@ -3,7 +3,7 @@ r"""Train what ships in the package, and the network that is compared with publi
 ``dsb2018`` learns from the 447 training images of the StarDist paper alone, which makes its scores
 on that paper's 50 test images comparable. ``nuclei`` goes on from there with the other images of
 BBBC038 (stage 1, training part), less those 50; ``cells`` learns phase contrast and DIC. DATA holds
-the sets, each as ``SET/SPLIT/images`` and ``SET/SPLIT/labels``; see ``SETS``.
+the sets, each as ``SET/SPLIT/images`` and ``SET/SPLIT/labels``; see ``PLANS``.
 
     python scripts/train_bundled.py dsb2018 DATA --output runs/dsb2018.safetensors
     python scripts/train_bundled.py nuclei DATA --output runs/nuclei.safetensors \

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_unet._qt.annotation_layers import BACKGROUND_COLOUR
 from napari_unet.annotations import BACKGROUND
 
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 """Of classes: colours that the colour-blind tell apart, too (Okabe and Ito, 2008)."""
 UNNAMED = "white"
 """Of objects of no class, and of those that are painted later."""
-PAINTED_BACKGROUND = "gray"
 
 
 def colours_by_class(kinds: Mapping[int, str], classes: Sequence[str]) -> DirectLabelColormap:
@@ -26,10 +27,10 @@ def colours_by_class(kinds: Mapping[int, str], classes: Sequence[str]) -> Direct
         Their names, in the order of their colours.
     """
     by_name = {name: PALETTE[place % len(PALETTE)] for place, name in enumerate(classes)}
-    colours: dict[int | None, str] = {
+    colours: dict[int | None, Any] = {
         label: by_name.get(name, UNNAMED) for label, name in kinds.items()
     }
-    colours |= {None: UNNAMED, 0: "transparent", BACKGROUND: PAINTED_BACKGROUND}
+    colours |= {None: UNNAMED, 0: "transparent", BACKGROUND: BACKGROUND_COLOUR}
     # Beside a negative label, napari (0.9) shows labels above the last as that one.
     colours[max(kinds, default=0) + 1] = UNNAMED
     return DirectLabelColormap(color_dict=colours)

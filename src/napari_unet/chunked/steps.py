@@ -19,7 +19,7 @@ from napari_unet.chunked.plan import Plan, averaging
 from napari_unet.chunked.remote import RemoteEngine, precision_on
 from napari_unet.chunked.sketch import Sketch, draw_sketch
 from napari_unet.chunked.source import Source
-from napari_unet.chunked.workers import Cluster, Run, in_threads, in_turn
+from napari_unet.chunked.workers import Cluster, Run, Task, in_threads, in_turn
 from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine, Precision
 from napari_unet.files import is_same, make_folder
@@ -207,6 +207,17 @@ def segment_chunked(
     return ChunkedSegmentation(path, shape, sum(counts), approximate)
 
 
+def _answered(run: Run, task: Task) -> Generator[ChunkProgress, bool | None, str | None]:
+    """Let one process answer a question that is not of a single chunk; None after a stop."""
+    with closing(run(task, [0])) as answers:
+        for index, message in answers:
+            if index is not None:
+                return message
+            if (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
+                break
+    return None
+
+
 def _choose_precision(
     run: Run, plan: Plan
 ) -> Generator[ChunkProgress, bool | None, Precision | None]:
@@ -214,15 +225,10 @@ def _choose_precision(
 
     Each measures what is faster, and may find something else, or another time.
     """
-    known: Precision | None = plan.work.told("precision")
-    if known is not None:
-        return known
-    with closing(run(partial(precision_on, plan.config.device), [0])) as answers:
-        for index, message in answers:
-            if index is not None:
-                plan.work.tell("precision", message)
-            elif (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
-                return None
+    if plan.work.told("precision") is None:
+        answer = yield from _answered(run, partial(precision_on, plan.config.device))
+        if answer is not None:
+            plan.work.tell("precision", answer)
     chosen: Precision | None = plan.work.told("precision")
     return chosen
 
@@ -232,13 +238,9 @@ def _ask_what_is_seen(
 ) -> Generator[ChunkProgress, bool | None, bool | None]:
     """Find out whether workers can do all tasks, or but run the network; None after a stop."""
     if plan.source.is_light:
-        with closing(cluster(partial(is_seen, plan), [0])) as answers:
-            for index, message in answers:
-                if index is not None:
-                    if not message:
-                        return True
-                elif (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
-                    return None
+        message = yield from _answered(cluster, partial(is_seen, plan))
+        if not message:
+            return None if message is None else True
     return None if (yield ChunkProgress("measuring", 1, 1, 0.0, UNSEEN)) else False
 
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from napari_unet._qt.annotate.class_box import ClassBox
+from napari_unet._qt.annotate.colour_box import ColourBox
 from napari_unet._qt.annotate.drawing import Drawing
 from napari_unet._qt.annotate.pointing import Clicks, Line
-from napari_unet._qt.class_colours import colours_by_class
 from napari_unet.annotations import BACKGROUND, Mode
 
 if TYPE_CHECKING:  # loads scipy
@@ -146,12 +145,7 @@ class Tools(QWidget):
         self._first: int | None = None
         self._clicks, self._line = Clicks(viewer, self), Line(viewer, self)
         self.class_box = ClassBox()
-        self.colour_box = QCheckBox("Colour by class")
-        self.colour_box.setToolTip(
-            "Show all objects of a class in one colour, and those of none in white. Else each"
-            " object has a colour of its own."
-        )
-        self._usual_colours: Any = None
+        self.colour_box = ColourBox(self.class_box)
         tools = (*TOOLS, SET_CLASS)
         self.buttons = {tool: QPushButton(f"{tool.text}  ({tool.key})") for tool in tools}
         layout = QGridLayout(self)
@@ -164,7 +158,6 @@ class Tools(QWidget):
             layout.addWidget(button, *divmod(at, COLUMNS))
         layout.addWidget(self.class_box, *divmod(len(TOOLS), COLUMNS))
         layout.addWidget(self.colour_box, len(tools) // COLUMNS + 1, 0, 1, COLUMNS)
-        self.colour_box.toggled.connect(self._colour)
         self.class_box.chosen.connect(self._on_class)
         self.class_box.left.connect(self._on_class_left)
         self._clicks.clicked.connect(self._on_click)
@@ -180,44 +173,17 @@ class Tools(QWidget):
         """Correct another drawing from now on; None: none."""
         if drawing is not self._drawing:
             self.stop()
-            self._leave_colours()
             for tool in self.buttons:
                 if self._drawing is not None:
                     self._drawing.labels.bind_key(tool.key, None)
                 if drawing is not None:
                     drawing.labels.bind_key(tool.key, self._key(tool), overwrite=True)
             self._drawing = drawing
-            if drawing is not None:
-                drawing.labels.events.features.connect(self._colour)
         self.class_box.offer(drawing.kinds.values() if drawing is not None else ())
         self.setEnabled(drawing is not None)
         scribbles = drawing is not None and drawing.mode is Mode.SCRIBBLES
         self.buttons[BACKGROUND_BRUSH].setEnabled(scribbles)
-        self._colour()
-
-    def _colour(self) -> None:
-        """Show classes by colours, or no longer; as classes change, colours do."""
-        drawing = self._drawing
-        if drawing is None:
-            return
-        if not self.colour_box.isChecked():
-            self._restore_colours(drawing)
-            return
-        before = drawing.labels.colormap
-        if self._usual_colours is None or not isinstance(before, DirectLabelColormap):
-            self._usual_colours = before  # also where the mode has brought other ones
-        self.class_box.offer(drawing.kinds.values())
-        drawing.labels.colormap = colours_by_class(drawing.kinds, self.class_box.known)
-
-    def _leave_colours(self) -> None:
-        if self._drawing is not None:
-            self._drawing.labels.events.features.disconnect(self._colour)
-            self._restore_colours(self._drawing)
-
-    def _restore_colours(self, drawing: Drawing) -> None:
-        if self._usual_colours is not None:
-            drawing.labels.colormap = self._usual_colours
-            self._usual_colours = None
+        self.colour_box.follow(drawing)
 
     def stop(self) -> None:
         """Ask for no more clicks."""

@@ -22,6 +22,13 @@ PAUSE = 250
 """Milliseconds between redrawings: chunks of an earlier run come all at once."""
 
 
+def step_of(request: Request) -> int:
+    """Return how many rows and columns of the image one pixel of the layer stands for."""
+    from napari_unet.chunked import sketch_step  # loaded by the run, long ago
+
+    return sketch_step(request.shape, PIXELS)
+
+
 class SoFar(QObject):
     """Shows chunks as they are predicted; what is saved and measured is written later.
 
@@ -71,10 +78,10 @@ class SoFar(QObject):
             self._layer.refresh(extent=False)
 
     def _add_layer(self) -> Labels:
-        from napari_unet.chunked import sketch_shape, sketch_step  # loaded by the run, long ago
+        from napari_unet.chunked import sketch_shape  # loaded by the run, long ago
 
         request, active = self._request, self._viewer.layers.selection.active
-        step = sketch_step(request.shape, PIXELS)
+        step = step_of(request)
         placed = _coarser(request.geometry, step)
         layer = self._viewer.add_labels(
             np.zeros(sketch_shape(request.shape, step), np.uint8),

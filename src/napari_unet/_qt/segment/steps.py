@@ -84,7 +84,7 @@ def chunk_steps(
     tuple, str or None
         What was written; where other settings were begun with, what they were; None after a stop.
     """
-    from napari_unet.chunked import OtherSettings, connect, segment_chunked, sketch_step
+    from napari_unet.chunked import OtherSettings, connect, segment_chunked
     from napari_unet.images.ngff import open_levels
 
     assert request.output is not None
@@ -97,7 +97,7 @@ def chunk_steps(
                 config,
                 run=run,
                 force=force,
-                sketched=sketch_step(request.shape, so_far.PIXELS),
+                sketched=so_far.step_of(request),
             )
     except OtherSettings as error:
         return error.begun  # not the error, which the worker would raise
