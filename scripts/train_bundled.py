@@ -58,7 +58,7 @@ RECIPE = Recipe(
         validate_every=1500,
         average=0.999,
         scale=1.4,
-        sharp=0.75,
+        sharp=0.5,
     ),
 )
 SMALL, ENLARGED = 14.0, 2.0

@@ -195,7 +195,7 @@ def test_areas_are_learnt_and_labelled_by_class_from_colours():
 
 def test_objects_learn_their_classes():
     image, labels, classes = fruit()
-    config = replace(SMALL, iterations=150, validate_every=150)
+    config = replace(SMALL, iterations=300, validate_every=300)
     model = learn(Pair(image, labels, classes=classes), FRUIT, config)
     scores = segmented(image, model).scores[0]
     found, certain = classify(labels, scores[:3])

@@ -178,19 +178,48 @@ def test_touching_discs_are_split_between_their_middles():
     np.testing.assert_array_equal(label_scores(foreground, distance), expected)
 
 
-def test_a_seed_must_reach_the_second_threshold():
+def test_a_peak_counts_if_it_rises_by_the_prominence():
     foreground, distance = two_discs()
-    distance[12, 19:21] = 0.5625
+    saddle = distance[12, 19]
+    distance[12, 17:22] = saddle, saddle, saddle + 0.1875, saddle, saddle
     low, high = (
-        label_scores(foreground, distance, seed_thresholds=(0.4, t), min_size=0) for t in (0.5, 0.6)
+        label_scores(foreground, distance, prominence=p, min_size=0) for p in (0.125, 0.25)
     )
     assert (low.max(), high.max()) == (3, 2)
-    assert label_scores(foreground, distance * 0.59).max() == 1  # no seed: one object
+    assert label_scores(foreground, distance * 0.3).max() == 1
     distance[:, 20:] = np.nan
     assert label_scores(foreground, distance).max() == 1
 
 
-def test_seeds_outside_the_foreground_do_not_count():
+def peaks_by_hand(distance: np.ndarray, mask: np.ndarray, prominence: float) -> int:
+    """Count by flooding, level by level: a lake ends where it meets a higher one."""
+    kept = 0
+    for number in range(1, ndimage.label(mask)[1] + 1):
+        inside = ndimage.label(mask)[0] == number
+        kept += 1  # the highest
+        for level in np.unique(distance[inside])[::-1]:
+            above = ndimage.label(inside & (distance >= level))[0]
+            for lake in range(1, above.max() + 1):
+                before = ndimage.label((above == lake) & (distance > level))
+                heights = sorted(distance[before[0] == k].max() for k in range(1, before[1] + 1))
+                # Of those that meet here, all but the highest end.
+                kept += sum(height - level > prominence for height in heights[:-1])
+    return kept
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    arrays(np.bool_, (7, 8), elements=st.integers(0, 5).map(bool)),
+    arrays(np.float32, (7, 8), elements=st.integers(0, 8).map(lambda n: n / 8)),
+    st.sampled_from([0.125, 0.25, 0.5]),
+)
+def test_peaks_are_the_h_maxima(mask, distance, prominence):
+    pieces = split_touching(ndimage.label(mask)[0].astype(np.int32), distance, prominence)
+    found = np.unique(pieces[mask]).size
+    assert found == peaks_by_hand(distance, mask, prominence)
+
+
+def test_peaks_outside_the_foreground_do_not_count():
     foreground, distance = two_discs()
     expected = label_scores(foreground, distance)
     distance[2, 19] = 1
@@ -212,7 +241,7 @@ def test_a_component_is_split_the_same_when_alone(mask, distance):
         np.testing.assert_array_equal(relabel(pieces), relabel(np.where(alone, whole[box], 0)))
 
 
-def test_a_piece_is_one_per_seed():
+def test_a_piece_is_one_per_peak():
     foreground, distance = two_discs()
     stack = np.concatenate([foreground, foreground]), np.concatenate([distance, distance[:, ::-1]])
     pieces = split_touching(ndimage.label(stack[0])[0].astype(np.int32), stack[1])

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from napari_unet.config import Target
@@ -25,6 +26,10 @@ Floats = NDArray[np.floating[Any]]
 
 RUNS_AT_A_TIME = 2**14
 """Of equal labels in a row: some million pixels, written in a millisecond or two."""
+PROMINENCE = 0.3
+"""By which a peak of the distance rises above its surroundings, to count as an object."""
+OUTSIDE = -2.0
+"""What the distance is taken to be outside an object: below all that it is within."""
 RIDGE_REACH = 3
 """Pixels to look for a second object from a ridge pixel: ridge width plus one."""
 
@@ -32,8 +37,8 @@ RIDGE_REACH = 3
 def object_evidence(scores: Floats, target: Target) -> tuple[Floats, Floats | None]:
     """Return what objects are found by in a network's scores (K, Y, X): foreground and distance.
 
-    With an output "extent", that is the foreground, and the distance is at most the score of the
-    classes, which is low on the ridges between objects: there they are split.
+    With an output "extent", that is the foreground. Objects are split by the mean of the output
+    "distance" and the score of the classes, which is low on the ridges between them.
 
     Scores of 0 everywhere, where nothing was predicted, are background.
     """
@@ -42,7 +47,7 @@ def object_evidence(scores: Floats, target: Target) -> tuple[Floats, Floats | No
     foreground, distance = scores[1:classes].sum(axis=0), extras.get("distance")
     if "extent" not in extras:
         return foreground, distance
-    return extras["extent"], foreground if distance is None else np.minimum(distance, foreground)
+    return extras["extent"], foreground if distance is None else (distance + foreground) / 2
 
 
 def label_scores(
@@ -50,7 +55,7 @@ def label_scores(
     distance: Floats | None = None,
     *,
     threshold: float = 0.4,
-    seed_thresholds: tuple[float, float] = (0.5, 0.6),
+    prominence: float = PROMINENCE,
     min_size: int = 15,
     fill_holes: bool = True,
     remove_border: bool = False,
@@ -58,9 +63,9 @@ def label_scores(
 ) -> Labels:
     """Turn scores into labelled objects.
 
-    Objects are the components of ``foreground >= threshold``. With `distance`, components that
-    hold several seeds are split between them (:func:`split_touching`). Small objects are dropped,
-    and the others grow back into the ridges between them (:func:`grow_into_ridges`).
+    Objects are the components of ``foreground >= threshold``. Those in which `distance` has
+    several peaks are split between them (:func:`split_touching`). Small objects are dropped, and
+    the others grow back into the ridges between them (:func:`grow_into_ridges`).
 
     Pixels belong together where they share a face (4-connected in 2D), so that a ridge also
     separates what touches by a corner.
@@ -73,8 +78,9 @@ def label_scores(
         Distance to the object's border divided by its maximum in the object: 1 in the middle.
     threshold : float
         Foreground score from which a pixel belongs to an object.
-    seed_thresholds : tuple of float
-        A seed is a component of `distance` at or above the first that reaches the second.
+    prominence : float
+        A peak of `distance` is an object of its own if it rises so much above the way to a higher
+        one.
     min_size : int
         Objects with fewer pixels, before they grow into ridges, are dropped.
     fill_holes : bool
@@ -102,7 +108,7 @@ def label_scores(
         )
     labels = _components(foreground >= threshold)[0]
     if distance is not None:
-        labels = split_touching(labels, distance, seed_thresholds)
+        labels = split_touching(labels, distance, prominence)
     if fill_holes:  # once split: what a ring of touching objects surrounds is no hole of one
         labels = fill_object_holes(labels)
     if keep_cut:
@@ -122,15 +128,14 @@ def _components(mask: NDArray[np.bool_]) -> tuple[Labels, int]:
     return labels, ndimage.label(mask, output=labels)
 
 
-def split_touching(
-    labels: Labels, distance: Floats, thresholds: tuple[float, float] = (0.5, 0.6)
-) -> Labels:
-    """Split the objects that hold several seeds, by a watershed of the distance within each.
+def split_touching(labels: Labels, distance: Floats, prominence: float = PROMINENCE) -> Labels:
+    """Split the objects in which `distance` has several peaks, by a watershed from these.
 
-    A seed is a component of ``distance >= low`` in which it reaches `high`: Canny's hysteresis,
-    against noise. (On 34 validation images of DSB 2018 the bundled model's AP at IoU 0.5 was 0.775
-    with 0.5 and 0.6, 0.759 with 0.4 and 0.6, and 0.761 with 0.5 alone.) An object with one seed or
-    none is kept.
+    A peak counts if every way from it to a higher one leads down by more than `prominence`: these
+    are the h-maxima (Soille, Morphological Image Analysis, 2003). An object with one is kept.
+    (On 44 validation images of DSB 2018 the network that learnt from the others had an AP at IoU
+    0.5 of 0.801 so, and 0.787 with the components of ``distance >= 0.5`` that reach 0.6: where
+    objects overlap, it often stays above that.)
 
     What becomes of an object depends on its own pixels only, so parts of an image that hold whole
     objects are split alike.
@@ -140,24 +145,47 @@ def split_touching(
     labels : int32 array
         Objects that do not share a face with one another.
     distance : float array of the same shape
-        1 in the middle of an object, 0 at its border. NaN counts as 0.
-    thresholds : tuple of float
-        low, high.
+        High in the middle of an object, low where two of them touch, in [0, 1]. NaN counts as 0.
+    prominence : float
+        Above 0 and at most 1.
 
     Returns
     -------
     int32 array
         The pieces have new numbers, past the largest in `labels`.
     """
-    seeds, owner = _seeds(labels, distance, *thresholds)
-    crowded = np.flatnonzero(np.bincount(owner)[1:] > 1) + 1
     split = labels.copy()
     last = int(labels.max(initial=0))
-    for member, box in _members(labels, crowded):
-        markers = np.where(member & (owner[seeds[box]] > 0), seeds[box], 0)
-        pieces = watershed(-np.nan_to_num(distance[box]), markers, mask=member)
-        split[box][member] = last + pieces[member]
+    faces = ndimage.generate_binary_structure(labels.ndim, 1)
+    for member, box in _members(labels, _uneven(labels, distance, prominence)):
+        height = np.where(member, _known(distance[box]), OUTSIDE)
+        lowered = np.where(member, height - prominence, OUTSIDE)
+        level = reconstruction(lowered, height, footprint=faces)
+        peaks, count = _components(local_maxima(level, connectivity=1))
+        if count > 1:
+            pieces = watershed(-height, peaks, mask=member)
+            split[box][member] = last + pieces[member]
+            last += count
     return split
+
+
+def _uneven(labels: Labels, distance: Floats, prominence: float) -> NDArray[np.intp]:
+    """Return the objects that may hold several peaks: told fast, without looking at each.
+
+    From one peak to another the distance falls by the prominence, and so by one step at least
+    where it is cut into steps of that height.
+    """
+    steps = np.where(labels > 0, _known(distance) // prominence, OUTSIDE).astype(np.int32)
+    tops, count = _components(local_maxima(steps, connectivity=1))
+    lengths, numbers = _runs(tops)
+    owner = np.zeros(count + 1, np.int32)
+    owner[numbers] = labels.ravel()[np.cumsum(lengths) - lengths]
+    return np.flatnonzero(np.bincount(owner[1:], minlength=1)[1:] > 1) + 1
+
+
+def _known(distance: Floats) -> Floats:
+    """Return the distance, in [0, 1]; where none is known it is 0."""
+    return np.clip(np.nan_to_num(distance), 0, 1)
 
 
 def _members(
@@ -173,19 +201,6 @@ def _members(
     chosen = _painted(rank[values], lengths, labels.shape)
     for number, box in enumerate(ndimage.find_objects(chosen), start=1):
         yield chosen[box] == number, box
-
-
-def _seeds(
-    labels: Labels, distance: Floats, low: float, high: float
-) -> tuple[Labels, NDArray[np.int32]]:
-    """Return numbered seeds and the object each lies in, 0 for those that do not reach `high`."""
-    seeds, count = _components((distance >= low) & (labels > 0))
-    lengths, numbers = _runs(seeds)
-    owner = np.zeros(count + 1, np.int32)
-    owner[numbers] = labels.ravel()[np.cumsum(lengths) - lengths]
-    reached = np.zeros(count + 1, bool)
-    reached[seeds[distance >= high]] = True
-    return seeds, np.where(reached & (np.arange(count + 1) > 0), owner, 0)
 
 
 def grow_into_ridges(labels: Labels) -> Labels:

@@ -20,6 +20,7 @@ from napari_unet.instances import (
 )
 from napari_unet.prediction import predict_scores
 from napari_unet.preprocessing import ScaledPlane
+from napari_unet.segmentation.sizing import choose_zoom
 
 Labels = NDArray[np.int32]
 Floats = NDArray[np.floating[Any]]
@@ -48,6 +49,12 @@ def predict(plan: Plan, index: int, engine: Engine | None = None) -> str:
         found = Runs.of(class_map(scores[: len(target.classes)])).arrays()
     plan.work.save(f"parts/{index}", **found)
     return message
+
+
+def choose_size(plan: Plan, _: int = 0, engine: Engine | None = None) -> str:
+    """Choose, as a task, how large the network is to see the image; returns the factor."""
+    with nullcontext(engine) if engine else lent_engine(plan) as network:
+        return repr(choose_zoom(plan.planes, plan.normalisation, network, plan.card, plan.config))
 
 
 def _scores(plan: Plan, index: int, engine: Engine) -> tuple[NDArray[np.float32], str]:

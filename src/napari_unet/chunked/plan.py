@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,7 @@ from napari_unet.chunked.work import Work
 from napari_unet.config import SegmentConfig
 from napari_unet.engines import AveragedEngine, Engine, Precision
 from napari_unet.library import Card
-from napari_unet.preprocessing import Normalisation
+from napari_unet.preprocessing import Normalisation, scaled_shape
 from napari_unet.segmentation import load_engine
 from napari_unet.segmentation.result import smallest_object
 
@@ -76,6 +76,11 @@ class Plan:
     def has_distance(self) -> bool:
         """Whether touching objects can be split."""
         return "distance" in self.card.target.extras
+
+    def at(self, zoom: float) -> Plan:
+        """Return the plan for an image that the network sees at another size."""
+        shape = scaled_shape(self.shown.shape, zoom)
+        return replace(self, zoom=zoom, seen=replace(self.seen, shape=shape))
 
     def position(self, plane: int) -> tuple[int, ...]:
         """Return the index of a plane along the axes that are walked."""

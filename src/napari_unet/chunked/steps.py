@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from napari_unet.images.ngff import (
     writable,
 )
 from napari_unet.library import Card
+from napari_unet.segmentation.sizing import told_of
 
 THREADS = 2
 """That predict where the network runs elsewhere: while one waits, the other finds objects."""
@@ -168,10 +169,11 @@ def segment_chunked(
         return None
     predicting = run = run if engine is None else in_turn
     if engine is None:
-        precision = yield from _choose_precision(run, plan)
+        preferred = partial(precision_on, plan.config.device)
+        precision = yield from _chosen(run, plan, "precision", preferred)
         if precision is None:
             return None
-        plan = replace(plan, precision=precision)
+        plan = replace(plan, precision=cast(Precision, precision))
     if isinstance(run, Cluster):
         sees = yield from _ask_what_is_seen(run, plan)
         if sees is None:
@@ -179,7 +181,16 @@ def segment_chunked(
         if not sees:
             engine = RemoteEngine(run, config, plan.precision)
             predicting, run = in_threads(THREADS), in_turn
-    predict = partial(parts.predict, engine=engine and averaging(engine, config))
+    engine = engine and averaging(engine, config)
+    zoom = yield from _chosen(
+        predicting, plan, "zoom", partial(parts.choose_size, plan, engine=engine)
+    )
+    if zoom is None:
+        return None
+    plan = plan.at(float(zoom))
+    if (yield ChunkProgress("measuring", 1, 1, 0.0, told_of(plan.zoom, plan.card, plan.config))):
+        return None
+    predict = partial(parts.predict, engine=engine)
     predicted = _Steps(plan, predicting, sketched).do("predicting", predict, range(len(plan.seen)))
     if (yield from predicted):
         return None
@@ -218,18 +229,18 @@ def _answered(run: Run, task: Task) -> Generator[ChunkProgress, bool | None, str
     return None
 
 
-def _choose_precision(
-    run: Run, plan: Plan
-) -> Generator[ChunkProgress, bool | None, Precision | None]:
-    """Let one process say in which precision all of them compute; None after a stop.
+def _chosen(
+    run: Run, plan: Plan, name: str, task: Task
+) -> Generator[ChunkProgress, bool | None, str | None]:
+    """Let one process choose what holds for all chunks, and for good; None after a stop.
 
-    Each measures what is faster, and may find something else, or another time.
+    Each might choose something else, or another time: which precision is faster is measured.
     """
-    if plan.work.told("precision") is None:
-        answer = yield from _answered(run, partial(precision_on, plan.config.device))
+    if plan.work.told(name) is None:
+        answer = yield from _answered(run, task)
         if answer is not None:
-            plan.work.tell("precision", answer)
-    chosen: Precision | None = plan.work.told("precision")
+            plan.work.tell(name, answer)
+    chosen: str | None = plan.work.told(name)
     return chosen
 
 

@@ -71,6 +71,11 @@ class SegmentConfig:
         enough = self.min_size is None or self.min_size >= 0
         require(enough, "min_size", self.min_size, "use 0 or more pixels")
 
+    @property
+    def is_sized(self) -> bool:
+        """Whether the scale is stated."""
+        return self.diameter is not None or self.pixel_size is not None
+
 
 @dataclass(frozen=True)
 class TrainConfig:

@@ -186,10 +186,16 @@ def label_plane(
 
 
 def smallest_object(card: Card, config: SegmentConfig, zoom: float) -> int:
-    """Return how many network pixels an object has at least."""
+    """Return how many network pixels an object has at least.
+
+    That is a share of a typical object of those that the network knows, in image pixels also
+    where the image was enlarged for its objects being smaller (`sizing.choose_zoom`).
+    """
     if config.min_size is not None:
         return round(config.min_size * zoom**2)
-    diameter = card.preprocessing.diameter or TYPICAL_DIAMETER
+    rule = card.preprocessing
+    enlarged = 1.0 if config.is_sized else zoom / rule.zoom
+    diameter = (rule.diameter or TYPICAL_DIAMETER) * enlarged
     return round(SMALLEST_SHARE * pi / 4 * diameter**2)
 
 

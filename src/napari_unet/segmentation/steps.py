@@ -33,9 +33,9 @@ from napari_unet.preprocessing import (
     ScaledPlane,
     as_planes,
     measure,
-    zoom_factor,
 )
 from napari_unet.segmentation.result import Objects, Segmentation, describe_objects, label_plane
+from napari_unet.segmentation.sizing import choose_zoom, told_of
 from napari_unet.tiling import Region, extent, whole
 
 KEPT_SHARE = 0.5
@@ -169,11 +169,12 @@ def segment_steps(
         If memory is not enough even for the smallest tile.
     """
     planes = as_planes(image, card.preprocessing, axes, config.channel)
-    zoom = zoom_factor(card.preprocessing, config.diameter, config.pixel_size)
-    chosen, frame = (area or Area()).on(planes, zoom)
     normalise = measure(planes, card.preprocessing)
     if config.averaged:
         engine = AveragedEngine(engine)
+    zoom = choose_zoom(planes, normalise, engine, card, config)
+    message = told_of(zoom, card, config)
+    chosen, frame = (area or Area()).on(planes, zoom)
     labels = np.zeros((*planes.leading, *planes.plane_shape), np.int32)
     result = Segmentation(labels, (), card, (), chosen, frame)
     kept: list[NDArray[np.float32]] = []
@@ -184,7 +185,8 @@ def segment_steps(
     for number, index in enumerate(chosen):
         pixels = ScaledPlane(planes[index], normalise, zoom, card.preprocessing.channels)
         tiles = predict_scores(engine, pixels, config.tile, region=frame.seen, pace=pace)
-        steps = _plane_steps(tiles, index, number, len(chosen), frame)
+        told = message if number == 0 else ""
+        steps = _plane_steps(tiles, index, number, len(chosen), frame, told)
         scores, last, stopped = yield from steps
         found = result.plane(index)
         found[...] = label_plane(scores, card, config, frame)
@@ -211,10 +213,11 @@ def _plane_steps(
     number: int,
     planes: int,
     frame: Frame,
+    message: str,
 ) -> Generator[
     SegmentProgress, bool | None, tuple[NDArray[np.float32], SegmentProgress | None, bool]
 ]:
-    """Pass on a plane's tiles but the last, and stops.
+    """Pass on a plane's tiles but the last, the first one with a message, and stops.
 
     Returns
     -------
@@ -242,8 +245,9 @@ def _plane_steps(
             scores=tile.scores,
             frame=frame,
             share=(number + tile.share) / planes,
-            message=tile.message,
+            message=" ".join(filter(None, (message, tile.message))),
         )
+        message = ""
         if tile.index < tile.total:
             stop = yield last
             last = None

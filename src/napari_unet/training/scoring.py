@@ -34,7 +34,8 @@ def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
 
     The pixel-wise softmax cross-entropy times the weight map (Ronneberger et al., 2015, equation
     1), averaged, plus the average binary cross-entropy of each extra output. Of a single sigmoid
-    output the former is the binary cross-entropy, too.
+    output the former is the binary cross-entropy, too. The output "distance" is to split what
+    touches: the weight map counts for it as well. Not for the others, which it would bias.
 
     Parameters
     ----------
@@ -55,7 +56,8 @@ def weighted_loss(logits: Tensor, batch: Batch, target: Target) -> Tensor:
         extra = F.binary_cross_entropy_with_logits(
             extras, truth[:, 1:].clamp(0, 1), reduction="none"
         )
-        loss = loss + (extra * counts).sum() / total
+        each = [weights if name == "distance" else counts for name in target.extras]
+        loss = loss + (extra * torch.cat(each, dim=1)).sum() / total
     return loss
 
 

@@ -1,0 +1,123 @@
+"""Objects much smaller than a network knows are shown to it enlarged, where nothing is typed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.draw import disk
+
+from _drawn import RULE, Drawn, card, chunked, in_memory
+from napari_unet.config import SegmentConfig, Target
+from napari_unet.prediction import run_to_end
+from napari_unet.preprocessing import as_planes, measure
+from napari_unet.segmentation import segment_steps
+from napari_unet.segmentation.sizing import SIDE, choose_zoom
+
+KNOWN = 20.0
+CARD = card(Target(), replace(RULE, channels=1, diameter=KNOWN))
+CONFIG = SegmentConfig(device="cpu", tile=64, min_size=4, threshold=0.5)
+
+
+def discs(diameter: float, shape=(200, 200), step: int = 24) -> np.ndarray:
+    """Discs in rows, from 12 pixels off the border on."""
+    image = np.zeros(shape, np.uint8)
+    for y in range(12, shape[0] - 11, step):
+        for x in range(12, shape[1] - 11, step):
+            image[disk((y, x), diameter / 2, shape=shape)] = 200
+    return image
+
+
+def zoom_of(image: np.ndarray, config=CONFIG, model=CARD, engine=None) -> float:
+    planes = as_planes(image, model.preprocessing)
+    normalise = measure(planes, model.preprocessing)
+    return choose_zoom(planes, normalise, engine or Drawn(model.network), model, config)
+
+
+@pytest.mark.parametrize(
+    ("diameter", "zoom"), [(6, 2), (12, 2), (15, 1), (20, 1)], ids=lambda v: f"{v}"
+)
+def test_only_objects_that_are_much_smaller_are_enlarged(diameter: float, zoom: float):
+    assert zoom_of(discs(diameter)) == zoom
+
+
+def test_a_model_that_sees_images_at_another_size():
+    rule = replace(CARD.preprocessing, zoom=0.5, diameter=KNOWN / 2)
+    half = replace(CARD, preprocessing=rule)
+    assert zoom_of(discs(10), model=half) == 1.0
+    assert zoom_of(discs(20), model=half) == 0.5
+
+
+def test_what_is_typed_holds():
+    small = discs(6)
+    assert zoom_of(small, replace(CONFIG, diameter=KNOWN)) == 1
+    sized = replace(CARD, preprocessing=replace(CARD.preprocessing, pixel_size=0.5))
+    assert zoom_of(small, replace(CONFIG, pixel_size=0.5), sized) == 1
+
+
+def test_too_few_objects_tell_nothing():
+    image = np.zeros((200, 200), np.uint8)
+    for y, x in ((50, 50), (50, 80), (80, 50), (80, 80)):
+        image[disk((y, x), 3)] = 200
+    assert zoom_of(image) == 1
+
+
+@pytest.mark.parametrize("change", ["classes", "unknown diameter"])
+def test_models_without_a_known_size_see_images_as_they_are(change: str):
+    if change == "classes":
+        target = Target(classes=("background", "a", "b"), instances=False)
+        model = card(target, replace(RULE, channels=2, diameter=KNOWN))
+        small = np.stack([discs(6)] * 2)
+    else:
+        model = replace(CARD, preprocessing=replace(CARD.preprocessing, diameter=None))
+        small = discs(6)
+    assert zoom_of(small, model=model) == 1
+
+
+def test_few_parts_of_a_large_image_are_looked_at():
+    """Those with contrast: most of this image is empty."""
+    image = np.zeros((1000, 1200), np.uint8)
+    image[:300, :300] = discs(6, (300, 300))
+    engine = Drawn(CARD.network)
+    seen: list[int] = []
+
+    class Counting(Drawn):
+        def __call__(self, batch):
+            seen.append(batch[:, 0].size)
+            return engine(batch)
+
+    assert zoom_of(image, engine=Counting(CARD.network)) == 2
+    assert sum(seen) < image.size / 2  # of a quarter, with the margins of its tiles
+    assert max(seen) < SIDE**2
+
+
+def test_labels_are_as_large_as_the_image_and_the_user_is_told():
+    image = discs(6)
+    told = []
+    steps = segment_steps(image, Drawn(CARD.network), CARD, CONFIG, keep_scores=True)
+    result = run_to_end(_noting(steps, told))
+    assert result.labels.shape == image.shape
+    assert result.labels.max() == 64
+    assert result.scores[0].shape[1:] == (400, 400)
+    assert sum("enlarged 2 times" in message for message in told) == 1
+    assert "20 pixels" in told[0]
+
+
+def _noting(steps, told: list[str]):
+    result = None
+    while True:
+        try:
+            progress = steps.send(result)
+        except StopIteration as end:
+            return end.value
+        told.append(progress.message)
+        result = yield progress.share
+
+
+def test_chunks_see_what_the_whole_image_would(tmp_path: Path):
+    image = discs(6)[None]
+    config = replace(CONFIG, tile=32)
+    model = replace(CARD, preprocessing=replace(CARD.preprocessing, channels=1))
+    labels, result = chunked(image, tmp_path, config, model)
+    np.testing.assert_array_equal(labels, in_memory(image, config, model))
+    assert result.objects == 64
