@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 import zarr
 from scipy.ndimage import gaussian_filter
 
@@ -27,6 +28,15 @@ def card(target: Target = TARGET, rule: Preprocessing = RULE) -> Card:
 
 
 CARD = card()
+
+
+def lively(network: torch.nn.Module, channels: int = 1) -> torch.nn.Module:
+    """Return an untrained network that finds objects in noise: its scores are made to vary."""
+    with torch.no_grad():
+        network.eval().output.weight *= 30
+        seen = network(torch.rand(1, channels, 64, 64))
+        network.output.bias -= seen.movedim(1, 0).flatten(1).median(dim=1).values
+    return network
 
 
 class Drawn:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
+from _drawn import lively
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.chunked import (
     Cluster,
@@ -36,7 +37,7 @@ CARD = Card(NETWORK, Target(extras=("distance",)), Preprocessing(diameter=10.0))
 
 @pytest.fixture
 def config(tmp_path: Path) -> SegmentConfig:
-    path = Checkpoint.of(build(NETWORK), CARD).save(tmp_path / "model.safetensors")
+    path = Checkpoint.of(lively(build(NETWORK)), CARD).save(tmp_path / "model.safetensors")
     return SegmentConfig(model=str(path), device="cpu", tile=32, min_size=0)
 
 
@@ -139,8 +140,6 @@ def test_a_worker_that_is_killed_loses_nothing(
     image: Path, config: SegmentConfig, cluster, monkeypatch, seen: bool
 ):
     monkeypatch.setattr("napari_unet.chunked.source.LIGHT", 2000)
-    # In the middle of what an untrained network gives, so that there are objects.
-    config = replace(config, threshold=0.35)
     # Workers are not sent an image that is in memory; a little of it at a time they are.
     pixels = None if seen else zarr.open_array(image, mode="r")[:]
     path, messages = image.with_name("shared.zarr"), []

@@ -9,10 +9,11 @@ from skimage.draw import disk
 
 from _drawn import RULE, Drawn, card, chunked, in_memory
 from napari_unet.config import SegmentConfig, Target
+from napari_unet.engines import OutOfMemory
 from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import as_planes, measure
 from napari_unet.segmentation import segment_steps
-from napari_unet.segmentation.sizing import SIDE, choose_zoom
+from napari_unet.segmentation.sizing import SIDE, choose_size
 
 KNOWN = 20.0
 CARD = card(Target(), replace(RULE, channels=1, diameter=KNOWN))
@@ -31,11 +32,11 @@ def discs(diameter: float, shape=(200, 200), step: int = 24) -> np.ndarray:
 def zoom_of(image: np.ndarray, config=CONFIG, model=CARD, engine=None) -> float:
     planes = as_planes(image, model.preprocessing)
     normalise = measure(planes, model.preprocessing)
-    return choose_zoom(planes, normalise, engine or Drawn(model.network), model, config)
+    return choose_size(planes, normalise, engine or Drawn(model.network), model, config).zoom
 
 
 @pytest.mark.parametrize(
-    ("diameter", "zoom"), [(6, 2), (12, 2), (15, 1), (20, 1)], ids=lambda v: f"{v}"
+    ("diameter", "zoom"), [(6, 2), (12, 2), (15, 2), (18, 1), (20, 1)], ids=lambda v: f"{v}"
 )
 def test_only_objects_that_are_much_smaller_are_enlarged(diameter: float, zoom: float):
     assert zoom_of(discs(diameter)) == zoom
@@ -57,7 +58,7 @@ def test_what_is_typed_holds():
 
 def test_too_few_objects_tell_nothing():
     image = np.zeros((200, 200), np.uint8)
-    for y, x in ((50, 50), (50, 80), (80, 50), (80, 80)):
+    for y, x in ((50, 50), (50, 80), (80, 50)):
         image[disk((y, x), 3)] = 200
     assert zoom_of(image) == 1
 
@@ -72,6 +73,27 @@ def test_models_without_a_known_size_see_images_as_they_are(change: str):
         model = replace(CARD, preprocessing=replace(CARD.preprocessing, diameter=None))
         small = discs(6)
     assert zoom_of(small, model=model) == 1
+
+
+def test_specks_do_not_make_an_image_one_of_small_objects():
+    image = discs(20, step=50)
+    image[::25, ::25] = 200
+    assert zoom_of(image) == 1
+
+
+def test_what_happens_on_the_way_is_told():
+    class Small(Drawn):
+        def __call__(self, batch):
+            self.calls += 1
+            if self.calls == 1:
+                raise OutOfMemory
+            return super().__call__(batch)
+
+    planes = as_planes(discs(20), CARD.preprocessing)
+    normalise = measure(planes, CARD.preprocessing)
+    size = choose_size(planes, normalise, Small(CARD.network), CARD, CONFIG)
+    assert size.zoom == 1
+    assert size.message.startswith("Memory ran out")
 
 
 def test_few_parts_of_a_large_image_are_looked_at():

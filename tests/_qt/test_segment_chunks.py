@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 import napari_unet
+from _drawn import lively
 from napari_unet._qt.segment import request, size, so_far
 from napari_unet._qt.segment import widget as segment
 from napari_unet._qt.segment.inputs import CLUSTER, NO_ADDRESS
@@ -40,8 +41,8 @@ def image(tmp_path: Path, rng: np.random.Generator) -> Path:
 @pytest.fixture
 def model(tmp_path: Path) -> str:
     """A model that has learnt nothing, and is quick."""
-    card = Card(NETWORK, Target(extras=("distance",)), Preprocessing(diameter=10.0))
-    return str(Checkpoint.of(build(NETWORK), card).save(tmp_path / "model.safetensors"))
+    card = Card(NETWORK, Target(extras=("distance",)), Preprocessing())
+    return str(Checkpoint.of(lively(build(NETWORK)), card).save(tmp_path / "model.safetensors"))
 
 
 @pytest.fixture

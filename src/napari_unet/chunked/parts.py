@@ -20,7 +20,7 @@ from napari_unet.instances import (
 )
 from napari_unet.prediction import predict_scores
 from napari_unet.preprocessing import ScaledPlane
-from napari_unet.segmentation.sizing import choose_zoom
+from napari_unet.segmentation.sizing import choose_size
 
 Labels = NDArray[np.int32]
 Floats = NDArray[np.floating[Any]]
@@ -51,10 +51,17 @@ def predict(plan: Plan, index: int, engine: Engine | None = None) -> str:
     return message
 
 
-def choose_size(plan: Plan, _: int = 0, engine: Engine | None = None) -> str:
-    """Choose, as a task, how large the network is to see the image; returns the factor."""
+def size_up(plan: Plan, _: int = 0, engine: Engine | None = None) -> str:
+    """Choose, as a task, how large the network is to see the image.
+
+    Returns
+    -------
+    str
+        The factor, a space, and what the user should be told, if anything.
+    """
     with nullcontext(engine) if engine else lent_engine(plan) as network:
-        return repr(choose_zoom(plan.planes, plan.normalisation, network, plan.card, plan.config))
+        size = choose_size(plan.planes, plan.normalisation, network, plan.card, plan.config)
+    return f"{size.zoom!r} {size.message}"
 
 
 def _scores(plan: Plan, index: int, engine: Engine) -> tuple[NDArray[np.float32], str]:

@@ -33,7 +33,6 @@ from napari_unet.images.ngff import (
     writable,
 )
 from napari_unet.library import Card
-from napari_unet.segmentation.sizing import told_of
 
 THREADS = 2
 """That predict where the network runs elsewhere: while one waits, the other finds objects."""
@@ -182,13 +181,12 @@ def segment_chunked(
             engine = RemoteEngine(run, config, plan.precision)
             predicting, run = in_threads(THREADS), in_turn
     engine = engine and averaging(engine, config)
-    zoom = yield from _chosen(
-        predicting, plan, "zoom", partial(parts.choose_size, plan, engine=engine)
-    )
-    if zoom is None:
+    size = yield from _chosen(predicting, plan, "size", partial(parts.size_up, plan, engine=engine))
+    if size is None:
         return None
+    zoom, _, message = size.partition(" ")
     plan = plan.at(float(zoom))
-    if (yield ChunkProgress("measuring", 1, 1, 0.0, told_of(plan.zoom, plan.card, plan.config))):
+    if (yield ChunkProgress("measuring", 1, 1, 0.0, message)):
         return None
     predict = partial(parts.predict, engine=engine)
     predicted = _Steps(plan, predicting, sketched).do("predicting", predict, range(len(plan.seen)))

@@ -189,7 +189,7 @@ def smallest_object(card: Card, config: SegmentConfig, zoom: float) -> int:
     """Return how many network pixels an object has at least.
 
     That is a share of a typical object of those that the network knows, in image pixels also
-    where the image was enlarged for its objects being smaller (`sizing.choose_zoom`).
+    where the image was enlarged for its objects being smaller (`sizing.choose_size`).
     """
     if config.min_size is not None:
         return round(config.min_size * zoom**2)

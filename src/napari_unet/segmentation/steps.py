@@ -35,7 +35,7 @@ from napari_unet.preprocessing import (
     measure,
 )
 from napari_unet.segmentation.result import Objects, Segmentation, describe_objects, label_plane
-from napari_unet.segmentation.sizing import choose_zoom, told_of
+from napari_unet.segmentation.sizing import choose_size
 from napari_unet.tiling import Region, extent, whole
 
 KEPT_SHARE = 0.5
@@ -172,9 +172,8 @@ def segment_steps(
     normalise = measure(planes, card.preprocessing)
     if config.averaged:
         engine = AveragedEngine(engine)
-    zoom = choose_zoom(planes, normalise, engine, card, config)
-    message = told_of(zoom, card, config)
-    chosen, frame = (area or Area()).on(planes, zoom)
+    size = choose_size(planes, normalise, engine, card, config)
+    chosen, frame = (area or Area()).on(planes, size.zoom)
     labels = np.zeros((*planes.leading, *planes.plane_shape), np.int32)
     result = Segmentation(labels, (), card, (), chosen, frame)
     kept: list[NDArray[np.float32]] = []
@@ -183,9 +182,9 @@ def segment_steps(
         shape = (len(chosen), engine.channels, *extent(frame.seen))
         keep_scores = prod(shape) * 4 <= KEPT_SHARE * free_memory()  # float32
     for number, index in enumerate(chosen):
-        pixels = ScaledPlane(planes[index], normalise, zoom, card.preprocessing.channels)
+        pixels = ScaledPlane(planes[index], normalise, size.zoom, card.preprocessing.channels)
         tiles = predict_scores(engine, pixels, config.tile, region=frame.seen, pace=pace)
-        told = message if number == 0 else ""
+        told = size.message if number == 0 else ""
         steps = _plane_steps(tiles, index, number, len(chosen), frame, told)
         scores, last, stopped = yield from steps
         found = result.plane(index)
