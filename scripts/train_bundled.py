@@ -285,7 +285,8 @@ def prepare(
             if number not in aside and diameter is not None and diameter <= SMALL:
                 large = start.seeing(replace(rule, zoom=ENLARGED * rule.zoom))
                 kept.extend(prepare_pair(pair, number, large, config))
-    rule = replace(rule, diameter=median_diameter(kept + held))
+    enlarged = any(e.origin.zoom > plan.zoom for e in kept)
+    rule = replace(rule, diameter=median_diameter(kept + held), enlarge_small=enlarged)
     return kept, held, describe(plan, start.seeing(rule), without)
 
 

@@ -16,7 +16,7 @@ from napari_unet.segmentation import segment_steps
 from napari_unet.segmentation.sizing import SIDE, choose_size
 
 KNOWN = 20.0
-CARD = card(Target(), replace(RULE, channels=1, diameter=KNOWN))
+CARD = card(Target(), replace(RULE, channels=1, diameter=KNOWN, enlarge_small=True))
 CONFIG = SegmentConfig(device="cpu", tile=64, min_size=4, threshold=0.5)
 
 
@@ -63,16 +63,10 @@ def test_too_few_objects_tell_nothing():
     assert zoom_of(image) == 1
 
 
-@pytest.mark.parametrize("change", ["classes", "unknown diameter"])
-def test_models_without_a_known_size_see_images_as_they_are(change: str):
-    if change == "classes":
-        target = Target(classes=("background", "a", "b"), instances=False)
-        model = card(target, replace(RULE, channels=2, diameter=KNOWN))
-        small = np.stack([discs(6)] * 2)
-    else:
-        model = replace(CARD, preprocessing=replace(CARD.preprocessing, diameter=None))
-        small = discs(6)
-    assert zoom_of(small, model=model) == 1
+@pytest.mark.parametrize("change", [{"enlarge_small": False}, {"diameter": None}], ids=str)
+def test_models_that_know_one_size_or_none_see_images_as_they_are(change):
+    model = replace(CARD, preprocessing=replace(CARD.preprocessing, **change))
+    assert zoom_of(discs(6), model=model) == 1
 
 
 def test_specks_do_not_make_an_image_one_of_small_objects():

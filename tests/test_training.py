@@ -365,6 +365,12 @@ def test_card_keeps_nothing_that_is_true_of_the_start_only():
     assert not {"scores", "name", "training"} & set(provenance)
 
 
+def test_a_model_that_is_taught_knows_one_size():
+    start = untrained(CARD)
+    start = start.seeing(replace(start.card.preprocessing, enlarge_small=True))
+    assert not describe_data(start, [examples()]).card.preprocessing.enlarge_small
+
+
 def test_card_states_the_objects_it_was_trained_on():
     card = describe_data(untrained(CARD), [examples(0), examples(1)]).card
     assert card.preprocessing.diameter == pytest.approx(12, abs=1.5)

@@ -66,9 +66,10 @@ def choose_size(
 ) -> Size:
     """Choose the size at which to show an image to a network.
 
-    Where neither the diameter of objects nor the pixel size is stated, a few parts of the image are
-    segmented first, those of the most contrast among some that lie spread over it. If the objects
-    in them are much smaller than those that the network knows, the image is enlarged.
+    Where neither the diameter of objects nor the pixel size is stated, and the network has learnt
+    from enlarged images, a few parts of the image are segmented first: those of the most contrast
+    among some that lie spread over it. If the objects in them are much smaller than those that the
+    network knows, the image is enlarged.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def choose_size(
     """
     rule = card.preprocessing
     zoom = zoom_factor(rule, config.diameter, config.pixel_size)
-    if config.is_sized or rule.diameter is None or not card.target.instances:
+    if config.is_sized or not rule.enlarge_small or rule.diameter is None:
         return Size(zoom)
     found: list[NDArray[np.float64]] = []
     messages: dict[str, None] = {}
