@@ -71,6 +71,7 @@ HIDDEN = {
         "diameter",
         "pixel_size",
         "zoom",
+        "enlarge_small",
     },
 }
 
