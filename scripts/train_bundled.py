@@ -41,6 +41,7 @@ from napari_unet.config import Preprocessing, Recipe, Target, TrainConfig, UNetC
 from napari_unet.images import pair_by_stem
 from napari_unet.library import BUNDLED, Card
 from napari_unet.patches import Example
+from napari_unet.segmentation.sizing import ENLARGED
 from napari_unet.training import (
     Pair,
     median_diameter,
@@ -61,9 +62,9 @@ RECIPE = Recipe(
         sharp=0.5,
     ),
 )
-SMALL, ENLARGED = 14.0, 2.0
-"""Images whose typical object is no wider, in pixels, are also learnt from at so many times their
-size: of two nuclei of seven pixels that touch, hardly a ridge is left between them."""
+SMALL = 14.0
+"""Images whose typical object is no wider, in pixels, are also learnt from as large as they will be
+shown (ENLARGED): of two nuclei of seven pixels that touch, hardly a ridge is left between them."""
 THRESHOLDS = ("0.5", "0.6", "0.7", "0.8", "0.9")
 HELD_OUT = 10
 """One image in so many, of each set, chooses the best checkpoint and is not learnt from."""

@@ -60,7 +60,7 @@ def begin(
     card = card or read_card(find_model(config.model))
     rule = card.preprocessing
     image, asked = source.open(), config
-    if rule.pixel_size is not None and config.pixel_size is None and config.diameter is None:
+    if rule.pixel_size is not None and not config.is_sized:
         config = replace(config, pixel_size=image.pixel_size)
     planes = source.planes(rule, config.channel)
     zoom = zoom_factor(rule, config.diameter, config.pixel_size)

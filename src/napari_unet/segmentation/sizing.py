@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import pi
@@ -10,7 +10,7 @@ from math import pi
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unet.config import Preprocessing, SegmentConfig
+from napari_unet.config import SegmentConfig
 from napari_unet.engines import Engine
 from napari_unet.instances import label_scores, object_evidence
 from napari_unet.library import Card
@@ -31,14 +31,6 @@ SHARE = 4
 """One pixel of so many of a plane is looked at, at most."""
 PLACES = 3
 """Where a part may lie, on each axis; and planes of a stack of which parts are taken."""
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A part of a plane, in network pixels."""
-
-    plane: int
-    region: Region
 
 
 @dataclass(frozen=True)
@@ -97,9 +89,9 @@ def choose_size(
         return Size(zoom)
     found: list[NDArray[np.float64]] = []
     messages: dict[str, None] = {}
-    for crop in _crops(planes, normalise, rule, zoom):
-        seen = ScaledPlane(planes[crop.plane], normalise, zoom, rule.channels)
-        steps = predict_scores(engine, seen, config.tile, region=crop.region)
+    seen = [ScaledPlane(plane, normalise, zoom, rule.channels) for plane in _spread(planes)]
+    for plane, region in _richest(seen):
+        steps = predict_scores(engine, plane, config.tile, region=region)
         scores = _heard(steps, messages)
         labels = label_scores(*object_evidence(scores, card.target), threshold=config.threshold)
         found.append(2 * np.sqrt(np.bincount(labels.ravel())[1:] / pi))
@@ -107,7 +99,7 @@ def choose_size(
     if len(diameters) >= FEWEST and _typical(diameters) <= SMALL * rule.diameter:
         zoom *= ENLARGED
         messages[
-            f"Objects are much smaller than the {rule.diameter / rule.zoom:.0f} pixels that the"
+            f"Objects are much smaller than the {rule.expected_diameter():.0f} pixels that the"
             f" model knows: it sees them enlarged {ENLARGED:g} times."
         ] = None
     return Size(zoom, " ".join(filter(None, messages)))
@@ -134,36 +126,29 @@ def _typical(diameters: NDArray[np.float64]) -> float:
     return float(diameters[np.searchsorted(width, width[-1] / 2)])
 
 
-def _crops(
-    planes: Planes,
-    normalise: Callable[[Array], NDArray[np.float32]],
-    rule: Preprocessing,
-    zoom: float,
-) -> list[Crop]:
-    """Choose the parts that are looked at."""
-
-    def contrast(crop: Crop) -> float:
-        seen = ScaledPlane(planes[crop.plane], normalise, zoom, rule.channels)
-        return float(seen[(slice(None), *crop.region)].std())
-
-    candidates = list(_candidates(planes, rule, zoom))
-    shape = ScaledPlane(planes[0], normalise, zoom, rule.channels).shape[1:]
-    side = _side(shape)
-    count = min(max(shape[0] * shape[1] // (SHARE * side**2), 1), CROPS)
-    return sorted(candidates, key=contrast, reverse=True)[:count]
+def _spread(planes: Planes) -> list[Array]:
+    """Return a few planes of all."""
+    return [planes[index] for index in _places(len(planes) - 1)]
 
 
-def _side(shape: tuple[int, ...]) -> int:
-    return min(SIDE, max(min(shape) // 2, 1))
+def _richest(planes: Sequence[ScaledPlane]) -> list[tuple[ScaledPlane, Region]]:
+    """Choose the parts that are looked at: of some that lie spread, those of most contrast."""
+    _, height, width = planes[0].shape
+    side = min(SIDE, max(min(height, width) // 2, 1))
+    count = min(max(height * width // (SHARE * side**2), 1), CROPS)
+    parts: list[tuple[ScaledPlane, Region]] = [
+        (plane, (slice(row, row + side), slice(column, column + side)))
+        for plane, row, column in product(planes, _places(height - side), _places(width - side))
+    ]
+
+    def contrast(part: tuple[ScaledPlane, Region]) -> float:
+        plane, region = part
+        return float(plane[(slice(None), *region)].std())
+
+    return sorted(parts, key=contrast, reverse=True)[:count]
 
 
-def _candidates(planes: Planes, rule: Preprocessing, zoom: float) -> Iterator[Crop]:
-    """Yield the parts that may be looked at, which lie spread over the image."""
-    shape = ScaledPlane(planes[0], np.asarray, zoom, rule.channels).shape[1:]
-    side = _side(shape)
-    chosen = np.unique(np.linspace(0, len(planes) - 1, PLACES).round().astype(int)).tolist()
-    starts = (
-        np.unique(np.linspace(0, n - side, PLACES).round().astype(int)).tolist() for n in shape
-    )
-    for plane, row, column in product(chosen, *starts):
-        yield Crop(plane, (slice(row, row + side), slice(column, column + side)))
+def _places(last: int) -> list[int]:
+    """Return whole numbers that lie spread from 0 to the last."""
+    places: list[int] = np.unique(np.linspace(0, last, PLACES).round().astype(int)).tolist()
+    return places
