@@ -209,6 +209,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, help="peak learning rate; default: the plan's")
     parser.add_argument("--patch", type=int, help="side of a patch; default: the recipe's")
     parser.add_argument("--batch", type=int, help="patches a step; default: the recipe's")
+    parser.add_argument("--sharp", type=float, help="share of patches that are not resampled")
     parser.add_argument("--without", metavar="SET", help="set to leave out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
@@ -232,6 +233,7 @@ def run(args: argparse.Namespace) -> None:
         learning_rate=args.rate or plan.rate,
         patch=args.patch or config.patch,
         batch=args.batch or config.batch,
+        sharp=config.sharp if args.sharp is None else args.sharp,
         seed=args.seed,
     )
     known = Checkpoint.load(args.start) if args.start else None
@@ -306,7 +308,7 @@ def describe(plan: Plan, start: Checkpoint, without: str | None) -> Checkpoint:
 def _told(start: Checkpoint, known: Checkpoint | None, args: argparse.Namespace) -> Checkpoint:
     """Say in a checkpoint's card by which commands it came about, those of its start first."""
     words = ["python scripts/train_bundled.py", args.name, "DATA"]
-    for name in ("start", "iterations", "minutes", "rate", "patch", "batch", "without", "seed"):
+    for name in ("start", "iterations", "minutes", "rate", "patch", "batch", "sharp", "without", "seed"):
         value = getattr(args, name)
         if value is not None:
             words += [f"--{name}", value.name if isinstance(value, Path) else str(value)]
