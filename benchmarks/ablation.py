@@ -50,13 +50,16 @@ def variants() -> Iterator[Variant]:
     yield "+ batch normalisation", network, target, config
     target = Target(extras=("distance",))
     yield "+ distance output, seeded watershed", network, target, config
+    target = Target(extras=("distance", "extent"))
+    yield "+ extent output", network, target, config
     config = replace(config, average=0.999)
     yield "+ moving average of the weights", network, target, config
-    config = replace(config, elastic=True, scale=1.4, sharp=0.75)
-    yield "+ elastic deformation of every fourth patch", network, target, config
+    config = replace(config, elastic=True, scale=1.4, sharp=0.5)
+    yield "+ elastic deformation of every second patch", network, target, config
     yield "elastic deformation of all patches instead", network, target, replace(config, sharp=0.0)
     yield "classes balanced (--balance), too", network, target, replace(config, balance=True)
     yield "w0 = 10 instead", network, target, replace(config, w0=10.0)
+    yield "no weight map (w0 = 0) instead", network, target, replace(config, w0=0.0)
 
 
 def main() -> None:
