@@ -499,3 +499,30 @@ def test_pixels_that_are_no_squares_keep_their_size(tmp_path: Path) -> None:
     assert float(objects["area_um2"]) == float(objects["area_px"])
     top, left, bottom, right = (float(boxes[f"{n}_um"]) for n in ("top", "left", "bottom", "right"))
     assert bottom - top == 4 * (right - left)
+
+
+def test_a_pixel_size_that_is_typed_goes_into_all_that_is_written(sources, tmp_path: Path) -> None:
+    wish = replace(WISH, config=replace(CONFIG, pixel_size=0.5), objects=True)
+    card = replace(CARD, preprocessing=replace(CARD.preprocessing, pixel_size=0.5, diameter=10.0))
+    (job,) = plan(sources[:1], tmp_path / "out")
+    list(steps([job], card=card, wish=wish))
+    assert read_image(job.labels).pixel_size == pytest.approx(0.5)
+    with job.objects.open(newline="") as file:
+        first = next(csv.DictReader(file))
+    assert float(first["area_um2"]) == float(first["area_px"]) / 4
+
+
+def test_labels_that_are_there_are_read_in_the_order_of_their_image(tmp_path: Path) -> None:
+    """A TIFF of labels has time before depth; this image has depth before time."""
+    image = np.zeros((3, 2, 20, 20), np.uint8)
+    image[2, 0, 4:9, 4:9] = 200
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, metadata={"axes": "ZTYX"})
+    assert read_image(tmp_path / "a.ome.tif").axes == "ZTYX"
+    jobs = plan([tmp_path / "a.ome.tif"], tmp_path / "out")
+    list(steps(jobs, resume=True))
+    wish = replace(WISH, objects=True)
+    (outcome,) = [o for o in steps(jobs, wish=wish, resume=True) if isinstance(o, Outcome)]
+    assert not outcome.error
+    with jobs[0].objects.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["z"], row["t"]) == ("2", "0")

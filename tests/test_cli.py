@@ -10,12 +10,14 @@ from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 from safetensors.numpy import load_file
 
 from napari_unet.annotations import Annotation, Mode, Project, Region, write_annotation
-from napari_unet.cli import _parser, main
+from napari_unet.batch import Job, Overview
+from napari_unet.cli import _parser, main, segment, train
 from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
 from napari_unet.config import (
@@ -29,6 +31,8 @@ from napari_unet.config import (
 from napari_unet.images import write_labels
 from napari_unet.library import read_card
 from napari_unet.metrics import METRICS
+
+FAST = ("--device", "cpu")
 
 
 def picture(seed: int = 0, size: int = 64) -> np.ndarray:
@@ -266,6 +270,36 @@ def test_missing_files_are_named_and_the_others_done(
     assert (images / "cells 0_labels.tif").exists()
 
 
+def test_an_overview_takes_the_place_of_no_image(images: Path, capsys):
+    PIL.Image.fromarray(picture()).save(images / "overview.png")
+    before = (images / "overview.png").read_bytes()
+    assert run("segment", images, "--overview", *FAST) == 2
+    assert "overview.png exists already" in capsys.readouterr().err
+    assert (images / "overview.png").read_bytes() == before
+    (images / "overview.png").unlink()
+    assert run("segment", images, "--overview", *FAST) == 0
+    assert run("segment", images, "--overview", "--resume", *FAST) == 0
+    assert not (images / "overview_labels.tif").exists()  # it is no image
+
+
+def test_an_overview_of_folders_that_have_none_in_common(images: Path, tmp_path: Path, capsys):
+    root = Path(tmp_path.anchor)
+    jobs = [Job(Path("a.tif"), root / folder / "a_labels.tif") for folder in ("one", "two")]
+    with pytest.raises(ValueError, match="name one for all by -o"):
+        segment._overview(jobs, SegmentConfig(), force=False)
+
+
+def test_what_is_done_counts_where_the_overview_is_not_written(images: Path, monkeypatch, capsys):
+    def full(self):
+        raise OSError("The disk is full.")
+
+    monkeypatch.setattr(Overview, "write", full)
+    assert run("segment", images, "--overview", "--resume", *FAST) == 1
+    told = capsys.readouterr()
+    assert "The disk is full." in told.err
+    assert "done" in told.out
+
+
 def test_images_and_annotations_are_never_written_over(
     images: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -362,6 +396,20 @@ def test_evaluate(compared: tuple[Path, Path], capsys: pytest.CaptureFixture[str
     assert result["pooled"]["0.5"] == {"ap": 0.5, "tp": 1, "fp": 0, "fn": 1}
     assert result["pooled"]["dsb2018"] == 0.5
     assert result["images"] == {"a": result["pooled"]}
+
+
+def test_evaluate_labels_beside_their_images(compared, tmp_path: Path, capsys):
+    """As segment writes them, and beside them what macOS hides on foreign disks."""
+    prediction, truth = compared
+    for stem in "ab":
+        (prediction / f"{stem}.tif").rename(prediction / f"{stem}_labels.tif")
+        tifffile.imwrite(prediction / f"{stem}.tif", picture())
+    for folder in compared:
+        (folder / "._a.tif").write_bytes(b"resource fork")
+    assert run("evaluate", prediction, truth) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 images"
+    output = tmp_path / "all.csv"
+    assert run("measure", truth, "-o", output) == 0
 
 
 def test_evaluate_what_is_asked(compared: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):
@@ -563,6 +611,17 @@ def test_resume_without_a_beginning_is_said(
 ):
     assert run("train", *annotated, "-o", tmp_path / "a.safetensors", "--resume") == 2
     assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_a_training_that_is_stopped_before_it_has_learnt_says_so(
+    annotated: tuple[Path, Path], tmp_path: Path, monkeypatch, capsys
+):
+    monkeypatch.setattr(train, "stoppable", lambda steps: iter(()))
+    model = tmp_path / "a.safetensors"
+    assert run("train", *annotated, *SHORT[2:], "-o", model) == 1
+    told = capsys.readouterr()
+    assert "no model is written" in told.err
+    assert "done" not in told.out
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to a child")

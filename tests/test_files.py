@@ -69,7 +69,8 @@ def test_what_a_killed_program_left_is_removed(tmp_path: Path, name: str):
     with pytest.raises(KilledError):
         write_whole(tmp_path / name, half)
     left = rest[0].rename(tmp_path / rest[0].name.removesuffix("~"))
-    others = [tmp_path / other for other in (name, ".hidden.tif", ".a-0123abcd.lock")]
+    own = (".hidden.tif", ".a-0123abcd.lock", ".bashrc-20240115", ".notes-20240115.txt")
+    others = [tmp_path / other for other in (name, *own)]
     for path in others:
         path.touch()
     clean(tmp_path)

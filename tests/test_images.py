@@ -17,10 +17,12 @@ from napari_unet.images import (
     pair_labels,
     read_image,
     read_labels,
+    reading,
     write_image,
     write_labels,
     write_overlay,
 )
+from napari_unet.images.image import fit_labels
 
 
 def noise(*shape: int, dtype: str = "u1") -> np.ndarray:
@@ -44,7 +46,7 @@ def test_tiff_of_any_type(tmp_path: Path, dtype: str, compression: str | None):
 @pytest.mark.parametrize(
     ("unit", "micrometres"),
     [("um", 1), ("micron", 1), ("\\u00B5m", 1), ("µm".encode().decode(), 1), ("nm", 1e-3),
-     ("mm", 1e3), ("inch", 25400), ("pixel", None), ("", None)],
+     ("mm", 1e3), ("inch", None), ("pixel", None), ("", None)],
 )  # fmt: skip
 def test_imagej_scale_counts_with_a_unit_of_length(
     tmp_path: Path, unit: str, micrometres: float | None
@@ -319,8 +321,8 @@ def test_pairs_by_stem(tmp_path: Path):
         pair_by_stem(tmp_path / "i", tmp_path / "l" / "a.tif")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         pair_by_stem(tmp_path / "i", tmp_path / "none")
-    (tmp_path / "l" / "a_labels.png").write_bytes(b"x")
-    with pytest.raises(ValueError, match="both labels of a"):
+    (tmp_path / "l" / "b_labels.png").write_bytes(b"x")
+    with pytest.raises(ValueError, match="both labels of b"):
         pair_by_stem(tmp_path / "i", tmp_path / "l")
 
 
@@ -422,3 +424,68 @@ def test_what_is_larger_than_a_tiff_of_32_bits_is_a_big_one(
                 assert file.is_imagej == (not is_big and path == stack)
                 assert file.is_ome == (is_big and path == stack)
             np.testing.assert_array_equal(read_image(path).data, array)
+
+
+def test_an_image_in_several_files_is_whole_where_each_of_them_is(tmp_path: Path):
+    """Of the first file, which is the smaller one, its own pages end where it does."""
+    names = ("f0.ome.tif", "f1.ome.tif")
+    parts = "".join(
+        f'<TiffData FirstT="{n}" IFD="0" PlaneCount="1"><UUID FileName="{name}">urn:uuid:{n}</UUID>'
+        "</TiffData>"
+        for n, name in enumerate(names)
+    )
+    planes = [np.zeros((64, 64), np.uint16), noise(64, 64, dtype="u2")]
+    for number, (name, plane) in enumerate(zip(names, planes, strict=True)):
+        told = (
+            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
+            f' UUID="urn:uuid:{number}"><Image ID="Image:0"><Pixels DimensionOrder="XYTZC"'
+            f' ID="Pixels:0" SizeC="1" SizeT="2" SizeX="64" SizeY="64" SizeZ="1" Type="uint16">'
+            f"{parts}</Pixels></Image></OME>"
+        )
+        tifffile.imwrite(
+            tmp_path / name, plane, compression="zlib", description=told, metadata=None
+        )
+    assert (tmp_path / names[0]).stat().st_size < (tmp_path / names[1]).stat().st_size
+    for name in names:
+        np.testing.assert_array_equal(read_image(tmp_path / name).data, planes)
+    (tmp_path / names[1]).write_bytes((tmp_path / names[1]).read_bytes()[:3000])
+    with pytest.raises(ValueError, match="ends before"):
+        read_image(tmp_path / names[0])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        'PhysicalSizeX="0.25" PhysicalSizeXUnit="&#181;m" PhysicalSizeY="0.25"',
+        "PhysicalSizeX='0.25' PhysicalSizeXUnit='µm' PhysicalSizeY = '0.25'",
+        'PhysicalSizeX="250" PhysicalSizeXUnit="nm" PhysicalSizeY="250" PhysicalSizeYUnit="nm"',
+    ],
+)
+def test_sizes_in_ome_metadata_however_they_are_spelt(told: str):
+    sizes = [reading._ome_size(f"<OME><Image><Pixels {told}/></Image></OME>", a) for a in "XYZ"]
+    assert sizes == [0.25, 0.25, None]
+
+
+def test_labels_that_do_not_fit_into_32_bits_are_refused(tmp_path: Path):
+    labels = np.array([[0, 7], [2**32 + 5, 7]], np.uint64)
+    with pytest.raises(ValueError, match="cannot hold labels up to 4294967301"):
+        write_labels(tmp_path / "a.tif", labels)
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_are_brought_into_the_order_of_their_image(tmp_path: Path):
+    labels = np.arange(3 * 2 * 4 * 5, dtype=np.uint16).reshape(3, 2, 4, 5)
+    image = Image(np.zeros((3, 2, 4, 5)), "ZTYX", source=Path("a.ome.tif"))
+    write_labels(tmp_path / "a_labels.tif", labels, like=image)
+    stored = reading.read_label_image(tmp_path / "a_labels.tif")
+    assert stored.axes == "TZYX"
+    np.testing.assert_array_equal(fit_labels(stored, image), labels)
+    colours = Image(np.zeros((2, 3, 4, 5, 3)), "TZYXS")
+    assert fit_labels(stored, colours) is stored.data
+    with pytest.raises(ValueError, match=r"a_labels.tif has the shape \(2, 3, 4, 5\)"):
+        fit_labels(stored, Image(np.zeros((4, 5)), "YX", source=Path("b.tif")))
+
+
+def test_labels_of_one_plane_fit_an_image_of_one():
+    labels = Image(np.ones((4, 5), int), "YX")
+    assert fit_labels(labels, Image(np.zeros((1, 1, 4, 5)), "TCYX")).shape == (1, 4, 5)

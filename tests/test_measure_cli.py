@@ -73,7 +73,7 @@ def test_a_file_that_cannot_be_measured_is_told(
     tifffile.imwrite(folder / "b.tif", np.zeros((9, 9), np.uint8))
     capsys.readouterr()
     assert run("measure", folder / "b_labels.tif", folder / "b.tif", "-o", folder / "u.csv") == 2
-    assert "b_labels.tif: The labels have the shape (20, 30)" in capsys.readouterr().err
+    assert "b_labels.tif has the shape (20, 30)" in capsys.readouterr().err
     assert not (folder / "u.csv").exists()
 
 
@@ -188,3 +188,37 @@ def test_pixels_that_are_no_squares_keep_their_size(tmp_path: Path) -> None:
     (row,) = rows(boxes)
     assert (row["top_um"], row["left_um"]) == ("10", "2.5")
     assert read_image(ome).pixel_sides == (2.0, 0.5)
+
+
+def test_labels_in_a_zarr_with_an_axis_for_one_channel(tmp_path: Path) -> None:
+    axes = [
+        {"name": n, "type": k}
+        for n, k in zip("tczyx", ("time", "channel", *["space"] * 3), strict=True)
+    ]
+    scale = {"type": "scale", "scale": [1.0] * 5}
+    levels = [{"path": "0", "coordinateTransformations": [scale]}]
+    told = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": levels}]}
+    group = zarr.create_group(tmp_path / "l.zarr", zarr_format=2, attributes=told)
+    pixels = np.zeros((2, 1, 3, 8, 9), np.uint16)
+    pixels[1, 0, 2, 2:5, 3:6] = 7
+    array = group.create_array("0", shape=pixels.shape, chunks=(1, 1, 1, 8, 9), dtype="u2")
+    array[:] = pixels
+    assert run("measure", tmp_path / "l.zarr", "-o", tmp_path / "l.csv") == 0
+    (row,) = rows(tmp_path / "l.csv")
+    assert (row["label"], row["t"], row["z"], row["area_px"]) == ("7", "1", "2", "9")
+    assert run("convert", tmp_path / "l.zarr", "-o", tmp_path / "l.tif") == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "l.tif").data, pixels[:, 0])
+
+
+def test_labels_of_another_image_are_told(folder: Path, tmp_path: Path, capsys) -> None:
+    tifffile.imwrite(tmp_path / "other.tif", np.zeros((3, 5), np.uint8))
+    command = (
+        "convert",
+        folder / "a_labels.tif",
+        "-o",
+        tmp_path / "x.tif",
+        "--like",
+        tmp_path / "other.tif",
+    )
+    assert run(*command) == 2
+    assert "name the image that the labels are of" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
-_REST = re.compile(r"\..+-[0-9a-f]{8}(\.(?!lock$)[^.]*)?")
+_REST = re.compile(r"\..+\.part-[0-9a-f]{8}(\.[^.]*)?")
 """Files that :func:`write_whole` fills, of which a program that is killed leaves half."""
 _MINUTE = 60.0
 _WINDOWS = os.name == "nt"
@@ -44,7 +44,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
     OSError
         If that cannot be done; `path` is then as it was.
     """
-    temporary = path.with_name(f".{path.stem[:60]}-{token_hex(4)}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:60]}.part-{token_hex(4)}{path.suffix}")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode  # as the user's mask has it; some writers set their own

@@ -1,6 +1,15 @@
 """Many images: which, one after the other, what became of each, and all of them on one sheet."""
 
-from napari_unet.batch.jobs import OVERVIEW, Job, Outcome, State, Wish, find_in, plan
+from napari_unet.batch.jobs import (
+    OVERVIEW,
+    Job,
+    Outcome,
+    State,
+    Wish,
+    find_in,
+    is_overview,
+    plan,
+)
 from napari_unet.batch.overview import Overview
 from napari_unet.batch.pairs import load_pairs
 from napari_unet.batch.running import segment_files
@@ -17,6 +26,7 @@ __all__ = [
     "Tally",
     "Wish",
     "find_in",
+    "is_overview",
     "load_pairs",
     "look",
     "plan",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from PIL.PngImagePlugin import PngImageFile
+
 from napari_unet.config import SegmentConfig
 from napari_unet.images import READABLE, TIFF, find_images, scenes_of, stem_of
 from napari_unet.images.microscopes import MICROSCOPES
@@ -21,6 +23,8 @@ OBJECTS = "_objects.csv"
 BOXES = "_boxes.csv"
 ROIS = "_rois.zip"
 OVERVIEW = "overview.png"
+DRAWN = "napari-unet"
+"""Text in an overview that says of which labels its pictures are: a resumed batch keeps those."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +195,23 @@ def find_in(
     place = Path(glob.escape(str(folder)), *["**"] * subfolders)
     with suppress(FileNotFoundError):
         images = find_images([place / (pattern or "*")])
-        if found := [p for p in images if p.name != OVERVIEW and not {*inside} & {*p.parents}]:
+        if found := [p for p in images if not ({*inside} & {*p.parents} or is_overview(p))]:
             return found
     raise FileNotFoundError(
         f"{folder} holds no image like {pattern} ({', '.join(READABLE)}): choose another folder or"
         " pattern."
     )
+
+
+def is_overview(path: Path) -> bool:
+    """Say whether a file is an overview that was drawn here, or what damage has left of one."""
+    if path.name != OVERVIEW or not path.is_file():
+        return False
+    try:
+        with PngImageFile(path) as picture:
+            return DRAWN in picture.info
+    except (OSError, ValueError, SyntaxError):
+        return True
 
 
 def plan(

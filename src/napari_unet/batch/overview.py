@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from napari_unet.batch.jobs import Job, Outcome, State
+from napari_unet.batch.jobs import DRAWN, Job, Outcome, State, is_overview
 from napari_unet.batch.record import Stamp, stamp
 from napari_unet.files import write_whole
-from napari_unet.images import Image, read_image, read_labels
+from napari_unet.images import Image, read_image
+from napari_unet.images.image import fit_labels
+from napari_unet.images.reading import read_label_image
 from napari_unet.provenance import KEY, Provenance
 
 Size = tuple[int, int]
@@ -35,8 +37,6 @@ EVERY = 10.0
 STRETCH = (1, 99.8)
 """Percentiles of the gray values that become black and white."""
 BACKGROUND, INK, OUTLINE = (24, 24, 24), (225, 225, 225), (0, 230, 90)
-DRAWN = "napari-unet"
-"""Text in the PNG that says of which labels its pictures are: a resumed batch keeps those."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +52,13 @@ class Overview:
         Whose pictures it holds, in their order.
     channel : int
         The channel to show, of images that have several.
+    force : bool
+        Whether it may take the place of a picture that is none of ours.
+
+    Raises
+    ------
+    ValueError
+        If such a picture is there, and `force` is not given.
 
     Attributes
     ----------
@@ -59,7 +66,11 @@ class Overview:
         How all labels are made, without the name of an image; it is written with the sheet.
     """
 
-    def __init__(self, path: Path, jobs: Sequence[Job], channel: int = 0) -> None:
+    def __init__(
+        self, path: Path, jobs: Sequence[Job], channel: int = 0, *, force: bool = False
+    ) -> None:
+        if path.exists() and not (force or is_overview(path)):
+            raise ValueError(f"{path} exists already, and is no overview of labels: rename it.")
         self.path = path
         self.made: Provenance | None = None
         self._channel = channel
@@ -75,7 +86,7 @@ class Overview:
         self._written = time.monotonic()
         for job in shown:
             self._clear(job)
-        # Whatever is wrong with an old sheet, or if it is none of ours: a new one is drawn.
+        # Whatever is wrong with an old sheet: a new one is drawn.
         with suppress(OSError, ValueError, KeyError, TypeError, SyntaxError):
             self._take_over()
 
@@ -104,7 +115,8 @@ class Overview:
             self._clear(job, str(outcome.state))
         elif self._drawn.get(job.labels) != stamp(job.labels):
             with suppress(ValueError, OSError, MemoryError):  # it then is a name only
-                self.draw(job, read_image(job.source, scene=job.scene), read_labels(job.labels))
+                image = read_image(job.source, scene=job.scene)
+                self.draw(job, image, fit_labels(read_label_image(job.labels), image))
         if time.monotonic() - self._written > EVERY:
             with suppress(OSError):  # the last time tells of it
                 self.write()

@@ -29,12 +29,9 @@ def load_pairs(
     for path, labels in paths:
         image = read_image(path)
         is_tiff = labels.suffix.lower() in TIFF
-        yield Pair(
-            image.data,
-            read_annotation(labels).target() if is_tiff else read_labels(labels),
-            image.axes,
-            channel,
-            image.pixel_size,
-            None if classes is None else read_classes(table_of(labels), classes),
-            f"{path} with {labels}",
-        )
+        target = read_annotation(labels).target() if is_tiff else read_labels(labels)
+        kinds = None
+        if classes is not None:  # an image without objects needs no table of them
+            kinds = read_classes(table_of(labels), classes) if (target > 0).any() else {}
+        name = f"{path} with {labels}"
+        yield Pair(image.data, target, image.axes, channel, image.pixel_size, kinds, name)

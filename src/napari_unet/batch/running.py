@@ -18,8 +18,10 @@ from napari_unet.batch.record import Records
 from napari_unet.batch.standing import Standing, standing
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
-from napari_unet.images import Image, read_image, read_labels, write_image, write_labels
+from napari_unet.images import Image, read_image, write_image, write_labels
+from napari_unet.images.image import as_pair, fit_labels
 from napari_unet.images.ome import is_ome
+from napari_unet.images.reading import read_label_image
 from napari_unet.images.rois import write_rois
 from napari_unet.library import Card
 from napari_unet.measurements import NOTHING, Known, find_boxes, measure, write_table
@@ -134,8 +136,11 @@ def _try(
     try:
         _check_free(job, wish.beside(job), may_overwrite)
         image = read_image(job.source, scene=job.scene)
+        if wish.config.pixel_size is not None:
+            image = replace(image, pixel_sides=as_pair(wish.config.pixel_size))
         if at.missing and at.entry is not None:
-            labels, outcome, known = read_labels(job.labels), at.entry.outcome, NOTHING
+            labels = fit_labels(read_label_image(job.labels), image)
+            outcome, known = at.entry.outcome, NOTHING
         else:
             result = yield from _until_stopped(_steps(image, engine, card, wish))
             if result is None:
@@ -215,7 +220,7 @@ def _write_beside(
     job: Job, image: Image, labels: NDArray[np.integer], known: Known, wish: Wish
 ) -> None:
     """Write what is made of labels, and of what is known of the objects."""
-    made, size = wish.made(job), wish.config.pixel_size or image.pixel_sides
+    made, size = wish.made(job), image.pixel_sides
     if wish.objects:
         table = measure(labels, image.data, axes=image.axes, pixel_size=size, known=known)
         write_table(job.objects, {job.name: table}, {job.name: made})

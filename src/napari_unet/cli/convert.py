@@ -60,11 +60,14 @@ def _written(source: Path, output: Path, like: Path | None) -> None:
     import numpy as np
 
     from napari_unet.images import TIFF, find_provenance, stem_of, write_labels
+    from napari_unet.images.image import fit_labels
     from napari_unet.images.opening import open_image, open_labels
     from napari_unet.images.rois import write_rois
     from napari_unet.measurements import find_boxes, write_table
 
-    labels, image, made = open_labels(source), open_image(like or source), find_provenance(source)
+    found, made = open_labels(source), find_provenance(source)
+    image = open_image(like) if like else found
+    labels = fit_labels(found, image)
     ending = output.suffix.lower()
     if ending == ".csv":
         axes = "".join(letter for letter in image.axes if letter not in "CS")

@@ -111,9 +111,9 @@ def _pairs(labels: Path, image: Path | None) -> Sequence[tuple[Path, Path | None
 def _labels_in(folder: Path) -> list[Path]:
     """Return the labels in a folder: what is marked as such, else all its images."""
     from napari_unet.images import READABLE, stem_of
-    from napari_unet.images.finding import LABELS_MARK
+    from napari_unet.images.finding import LABELS_MARK, is_readable
 
-    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE)
+    images = sorted(filter(is_readable, folder.iterdir()))
     found = [path for path in images if stem_of(path).endswith(LABELS_MARK)] or images
     if not found:
         raise FileNotFoundError(f"{folder} holds no labels ({', '.join(READABLE)}).")
@@ -128,10 +128,12 @@ def _name(labels: Path, image: Path | None) -> str:
 
 
 def _measure(labels: Path, image: Path | None, pixel_size: PixelSize | None) -> Table:
+    from napari_unet.images.image import fit_labels
     from napari_unet.images.opening import open_image, open_labels
     from napari_unet.measurements import measure
 
-    found, source = open_labels(labels), open_image(image or labels)
+    found = open_labels(labels)
+    source = open_image(image) if image is not None else found
     gray = source.data if image is not None else None
     size = pixel_size or source.pixel_sides
-    return measure(found, gray, axes=source.axes, pixel_size=size)
+    return measure(fit_labels(found, source), gray, axes=source.axes, pixel_size=size)

@@ -13,6 +13,7 @@ from napari_unet.cli.flags import add_fields, given
 from napari_unet.cli.like import repeated
 from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import SegmentConfig
+from napari_unet.files import make_folder
 
 if TYPE_CHECKING:
     from napari_unet.batch import Job, Outcome, Overview, Wish
@@ -102,10 +103,12 @@ def run(arguments: argparse.Namespace) -> bool:
     from napari_unet.images import find_images
 
     sources = find_images(arguments.inputs)
-    from napari_unet.batch import Outcome, Tally, plan, segment_files
+    from napari_unet.batch import Outcome, Tally, is_overview, plan, segment_files
     from napari_unet.segmentation import load_engine
 
+    sources = [path for path in sources if not is_overview(path)] or sources
     jobs = plan(sources, arguments.output, ome=arguments.ome)
+    overview = _overview(jobs, config, arguments.force) if arguments.overview else None
     engine, card = load_engine(config)
     steps = segment_files(
         jobs,
@@ -115,20 +118,26 @@ def run(arguments: argparse.Namespace) -> bool:
         force=arguments.force,
         resume=arguments.resume,
         record=len(jobs) > 1,
-        overview=_overview(jobs, config) if arguments.overview else None,
+        overview=overview,
     )
-    outcomes = []
+    outcomes, is_whole = [], True
     with progress_bar("tile") as bar:
-        for step in stoppable(steps):
-            if isinstance(step, Outcome):
-                bar.clear()
-                outcomes.append(step)
-                _tell(step)
-            else:
-                _show(step, bar)
+        try:
+            for step in stoppable(steps):
+                if isinstance(step, Outcome):
+                    bar.clear()
+                    outcomes.append(step)
+                    _tell(step)
+                else:
+                    _show(step, bar)
+        except (OSError, MemoryError) as error:  # of the record or the overview
+            bar.clear()
+            warn(str(error))
+            is_whole = False
     if arguments.resume:
         tell(Tally.of(outcomes, waiting=len(jobs) - len(outcomes)).in_words)
-    return len(outcomes) == len(jobs) and not any(outcome.error for outcome in outcomes)
+    is_whole = is_whole and len(outcomes) == len(jobs)
+    return is_whole and not any(outcome.error for outcome in outcomes)
 
 
 def _wish(arguments: argparse.Namespace, config: SegmentConfig) -> Wish:
@@ -146,12 +155,20 @@ def _wish(arguments: argparse.Namespace, config: SegmentConfig) -> Wish:
     )
 
 
-def _overview(jobs: Sequence[Job], config: SegmentConfig) -> Overview:
+def _overview(jobs: Sequence[Job], config: SegmentConfig, force: bool) -> Overview:
     """Return a sheet for all images; it goes into the folder that holds all labels."""
     from napari_unet.batch import OVERVIEW, Overview
 
-    folder = Path(os.path.commonpath([job.labels.parent.absolute() for job in jobs]))
-    return Overview(folder / OVERVIEW, jobs, (config.channel or (0,))[0])
+    folders = [job.labels.parent.absolute() for job in jobs]
+    drives = {folder.anchor for folder in folders}
+    folder = Path(os.path.commonpath(folders)) if len(drives) == 1 else None
+    if folder is None or (str(folder) in drives and folder not in folders):
+        raise ValueError(
+            "The labels go into folders that have none in common for an overview: name one for all"
+            " by -o."
+        )
+    make_folder(folder)  # before time is spent on the images
+    return Overview(folder / OVERVIEW, jobs, (config.channel or (0,))[0], force=force)
 
 
 def _tell(outcome: Outcome) -> None:

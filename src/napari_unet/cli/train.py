@@ -139,6 +139,9 @@ def run(arguments: argparse.Namespace) -> bool:
     except (OSError, MemoryError) as error:
         warn(f"{error} Go on with --resume from what was saved, if anything was.")
         return False
+    if not arguments.output.exists():
+        warn("stopped before anything was learnt: no model is written.")
+        return False
     tell(f"{arguments.output}: done; segment with --model {arguments.output}")
     return True
 

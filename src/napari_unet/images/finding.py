@@ -50,14 +50,13 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _images_among(paths: Iterable[Path]) -> list[Path]:
-    return sorted(
-        p
-        for p in paths
-        if p.suffix.lower() in READABLE
-        and not _is_result(p)
-        and not p.name.startswith(".")
-        and p.is_file()
-    )
+    return sorted(p for p in paths if is_readable(p) and not _is_result(p))
+
+
+def is_readable(path: Path) -> bool:
+    """Say whether a path is a file of a kind that is read, and not hidden."""
+    hidden = path.name.startswith(".")  # as macOS keeps them beside others on foreign disks
+    return path.suffix.lower() in READABLE and not hidden and path.is_file()
 
 
 def _is_result(path: Path) -> bool:
@@ -124,13 +123,14 @@ def _pair(
 
 
 def _by_stem(folder: Path, only_marked: bool = False) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        marked = stem_of(path).endswith(LABELS_MARK)
-        if path.suffix.lower() not in READABLE or (only_marked and not marked):
-            continue
-        stem = stem_of(path).removesuffix(LABELS_MARK)
+    """Return labels by the stem of their image; what is marked as such goes before what is not."""
+    marked: dict[str, Path] = {}
+    others: dict[str, Path] = {}
+    for path in sorted(filter(is_readable, folder.iterdir())):
+        stem = stem_of(path)
+        found = marked if stem.endswith(LABELS_MARK) else others
+        stem = stem.removesuffix(LABELS_MARK)
         if stem in found:
             raise ValueError(f"{found[stem]} and {path} are both labels of {stem}: remove one.")
         found[stem] = path
-    return found
+    return marked if only_marked else others | marked

@@ -47,6 +47,38 @@ class Image:
         return mean_side(self.pixel_sides)
 
 
+def fit_labels(labels: Image, image: Image) -> NDArray[Any]:
+    """Return labels with the axes of the image that they are of, in its order.
+
+    A file of labels may have an order of its own: ImageJ's is time, then depth.
+
+    Parameters
+    ----------
+    labels : Image
+        As a file has them.
+    image : Image
+        What they are of; they have no channels or colours.
+
+    Raises
+    ------
+    ValueError
+        If their shapes do not fit.
+    """
+    told = [(a, n) for a, n in zip(image.axes, image.data.shape, strict=True) if a not in "CS"]
+    axes, shape = "".join(a for a, _ in told), tuple(n for _, n in told)
+    pixels = labels.data
+    if labels.axes != axes and sorted(labels.axes) == sorted(set(axes)):
+        pixels = np.asarray(pixels).transpose([labels.axes.index(letter) for letter in axes])
+    if pixels.shape != shape:
+        if [n for n in pixels.shape if n > 1] != [n for n in shape if n > 1]:
+            raise ValueError(
+                f"{labels.source} has the shape {labels.data.shape}, and {image.source} with axes"
+                f" {image.axes} {image.data.shape}: name the image that the labels are of."
+            )
+        pixels = np.asarray(pixels).reshape(shape)
+    return pixels
+
+
 def as_pair(pixel_size: float | PixelSize | None) -> PixelSize | None:
     """Return height and width of a pixel; raise if they are none."""
     if pixel_size is None:

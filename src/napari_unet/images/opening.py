@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_unet.images.image import Image
 from napari_unet.images.ngff import is_zarr, open_zarr, readable
-from napari_unet.images.reading import read_image, read_labels
+from napari_unet.images.reading import read_image, read_label_image
 
 
 def open_image(path: Path) -> Image:
@@ -30,8 +31,10 @@ def open_image(path: Path) -> Image:
     return Image(data, stored.letters, stored.pixel_sides, stored.step("Z"), path)
 
 
-def open_labels(path: Path) -> Any:
+def open_labels(path: Path) -> Image:
     """Read labels from a file, or open those of an OME-Zarr, as :func:`open_image` does.
+
+    An axis of channels, of which there is one, is left out.
 
     Raises
     ------
@@ -39,11 +42,16 @@ def open_labels(path: Path) -> Any:
         If there are none, they cannot be read, or are no whole numbers.
     """
     if not is_zarr(path):
-        return read_labels(path)
-    labels = open_image(path).data
-    if labels.dtype.kind not in "bui":
-        raise ValueError(f"{path} holds {labels.dtype}, so it is no label image: choose another.")
-    return labels
+        return read_label_image(path)
+    labels = open_image(path)
+    if labels.data.dtype.kind not in "bui":
+        kind = labels.data.dtype
+        raise ValueError(f"{path} holds {kind}, so it is no label image: choose another.")
+    channel = labels.axes.find("C")
+    if channel < 0 or labels.data.shape[channel] > 1:
+        return labels
+    data: Any = _WithoutAxis(labels.data, channel)
+    return replace(labels, data=data, axes=labels.axes.replace("C", ""))
 
 
 class _ZarrArray:
@@ -71,3 +79,32 @@ class _ZarrArray:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all of it."""
         return np.asarray(self[...], dtype)
+
+
+class _WithoutAxis:
+    """An array without one of its axes, which has the length 1.
+
+    Parameters
+    ----------
+    array : array-like
+        Of one dimension more.
+    axis : int
+        The one that is left out.
+    """
+
+    def __init__(self, array: Any, axis: int) -> None:
+        self._array, self._axis = array, axis
+        self.shape: tuple[int, ...] = array.shape[:axis] + array.shape[axis + 1 :]
+        self.dtype: np.dtype[Any] = array.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Return a part, by an index or slice for each of the first axes."""
+        part = [*(key if isinstance(key, tuple) else (key,))]
+        part += [slice(None)] * (self.ndim - len(part))
+        part.insert(self._axis, 0)
+        return np.asarray(self._array[tuple(part)])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return all of it."""
+        return np.asarray(self[()], dtype)

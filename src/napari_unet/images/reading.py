@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from html import unescape
+from operator import add
 from pathlib import Path
 from struct import unpack
 from typing import Any
@@ -27,9 +30,10 @@ _MICROMETRES = {
     **dict.fromkeys(("mm", "millimeter"), 1e3),
     **dict.fromkeys(("cm", "centimeter"), 1e4),
     **dict.fromkeys(("m", "meter"), 1e6),
-    **dict.fromkeys(("inch", "in"), 25_400.0),
 }
-_CENTIMETRE = 3  # ResolutionUnit of baseline TIFF; inches there are printing resolutions
+"""Inches are not among them: they are printing resolutions, which ImageJ passes on."""
+_CENTIMETRE = 3  # ResolutionUnit of baseline TIFF
+_ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*(["'])(.*?)\2""")
 
 
 def read_image(path: str | Path, tag: int | None = None, scene: str | None = None) -> Image:
@@ -75,6 +79,11 @@ def read_labels(path: str | Path) -> NDArray[Any]:
     FileNotFoundError, ValueError
         If there is none, it cannot be read, is a colour picture, or not of whole numbers.
     """
+    return read_label_image(path).data
+
+
+def read_label_image(path: str | Path) -> Image:
+    """Read labels as :func:`read_labels` does, with what the file says of their axes."""
     image = read_image(path)
     if "S" in image.axes:
         raise ValueError(
@@ -85,7 +94,7 @@ def read_labels(path: str | Path) -> NDArray[Any]:
         if not np.array_equal(labels, np.round(labels)):
             raise ValueError(f"{path} holds fractions, so it is no label image: choose another.")
         labels = labels.astype(np.int64)
-    return labels
+    return replace(image, data=labels)
 
 
 def _existing(path: str | Path) -> Path:
@@ -128,12 +137,12 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
 
 def check_complete(file: tifffile.TiffFile) -> None:
     """Raise if a file ends too early: tifffile would fill pixels with zeros, and sizes be lost."""
-    size = file.filehandle.size
     for page in file.series[0].pages:
-        if page is not None and any(
-            offset + count > size
-            for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
-        ):
+        if page is None:
+            continue
+        size = page.parent.filehandle.size  # of an OME-TIFF in several files, each has its pages
+        ends = map(add, page.dataoffsets, page.databytecounts)
+        if any(end > size for end in ends):
             raise ValueError("the file ends before its pixels do")
     first = file.pages.first
     if "ImageDescription" not in first.tags:  # at the end of an OME-TIFF: tifffile goes without
@@ -160,7 +169,7 @@ def stated_sizes(file: tifffile.TiffFile) -> tuple[PixelSize | None, float | Non
     if file.is_imagej:
         metadata = file.imagej_metadata or {}
         named = metadata.get("unit", "")  # that of X, and of others that have none of their own
-        y, x, z = (_micrometres(str(metadata.get(f"{a}unit", named))) for a in ("y", "", "z"))
+        y, x, z = (micrometres(str(metadata.get(f"{a}unit", named))) for a in ("y", "", "z"))
         spacing = metadata.get("spacing")
         spacing = z and spacing and z * float(spacing)
     else:
@@ -180,7 +189,8 @@ def _tagged_size(tags: tifffile.TiffTags, axis: str, unit: float) -> float | Non
     return unit / (pixels / units) if pixels > 0 and units > 0 else None
 
 
-def _micrometres(unit: str) -> float | None:
+def micrometres(unit: str) -> float | None:
+    """Return how many micrometres a unit is; None if it is no unit of length that is known here."""
     # ImageJ writes the sign for micro as the six characters of its escape.
     return _MICROMETRES.get(unit.strip().lower().replace("\\u00b5", "µ"))
 
@@ -188,11 +198,10 @@ def _micrometres(unit: str) -> float | None:
 def _ome_size(xml: str, axis: str) -> float | None:
     """Read PhysicalSizeX, Y or Z of the first image; OME's default unit is µm."""
     pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
-    text = pixels.group() if pixels else ""
-    size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', text)
-    unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', text)
-    factor = _micrometres(unit.group(1)) if unit else 1.0
-    return float(size.group(1)) * factor if size and factor and float(size.group(1)) > 0 else None
+    told = {name: value for name, _, value in _ATTRIBUTE.findall(pixels.group() if pixels else "")}
+    size, unit = (told.get(f"PhysicalSize{axis}{end}", "") for end in ("", "Unit"))
+    factor = micrometres(unescape(unit)) if unit else 1.0
+    return float(size) * factor if size and factor and float(size) > 0 else None
 
 
 def _read_picture(path: Path) -> Image:

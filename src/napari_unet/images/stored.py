@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 from napari_unet.images import reading
 from napari_unet.images.image import PixelSize, mean_side, stated_sides
 
-MICROMETRES = {"nanometer": 1e-3, "micrometer": 1.0, "millimeter": 1e3, "meter": 1e6}
-"""The units of length of NGFF that a microscope's pixels have."""
-
 
 @dataclass(frozen=True)
 class StoredImage:
@@ -75,8 +72,9 @@ class StoredImage:
 
 
 def _in_micrometres(length: float, unit: str) -> float | None:
-    """Convert a length in a unit of NGFF; None if it is no unit of length that is known here."""
-    return length * MICROMETRES[unit] if unit in MICROMETRES and length > 0 else None
+    """Convert a length; None if it is in no unit of length that is known here."""
+    factor = reading.micrometres(unit)
+    return length * factor if factor and length > 0 else None
 
 
 class MappedArray:

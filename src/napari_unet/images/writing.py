@@ -57,7 +57,8 @@ def write_labels(
     Raises
     ------
     ValueError
-        If the name does not end in ``.tif`` or ``.tiff``, or the labels are not integers.
+        If the name does not end in ``.tif`` or ``.tiff``, or the labels are not integers, or of
+        more than 32 bits.
     OSError
         If it cannot be written.
     """
@@ -71,7 +72,13 @@ def write_labels(
         axes = "".join(a for a in like.axes if a not in "CS")
         pixel_size, spacing = like.pixel_sides, like.spacing
     axes = axes or "Q" * (labels.ndim - 2) + "YX"
-    low, high = labels.min(initial=0), labels.max(initial=0)
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    largest = np.iinfo(np.int32 if low < 0 else np.uint32).max
+    if high > largest:
+        raise ValueError(
+            f"{path} cannot hold labels up to {high}: number them anew, from 1 on (at most"
+            f" {largest} fit)."
+        )
     fits_imagej = high <= IMAGEJ_LARGEST and 2 * labels.size <= BIG  # bytes as uint16
     if is_ome(path) or (low >= 0 and not fits_imagej):
         kind = np.uint16 if high <= IMAGEJ_LARGEST else np.uint32
