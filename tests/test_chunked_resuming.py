@@ -5,13 +5,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
-from _drawn import CONFIG, Drawn, chunked, drawing, in_memory, steps
+from _drawn import CARD, CONFIG, Drawn, chunked, drawing, in_memory, steps
+from napari_unet.chunked import OtherSettings, Source, segment_chunked
 from napari_unet.chunked.work import Work
 from napari_unet.prediction import run_to_end
 
@@ -161,3 +164,32 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path, monkeypatch):
     labels, _ = chunked(image, tmp_path, engine=engine)
     np.testing.assert_array_equal(labels, in_memory(image))
     assert engine.calls < before + 12 * 4
+
+
+def test_an_image_that_has_been_copied_further_is_another_one(tmp_path: Path):
+    """What was read as empty while it was copied is not kept for what it holds by now."""
+    pixels = drawing((400, 300), seed=14)
+    array = zarr.create_array(
+        tmp_path / "image.zarr", shape=pixels.shape, chunks=(2, 50, 50), dtype=pixels.dtype
+    )
+    part = np.s_[:, 50:100, 50:100]  # in none of the patches by which an image is known again
+    pixels[part] += 1
+    array[:] = pixels
+    (tmp_path / "image.zarr" / "c" / "0" / "1" / "1").unlink()
+    source = Source(tmp_path / "image.zarr", "CYX")
+    path = tmp_path / "labels.zarr"
+    work = segment_chunked(source, path, CONFIG, engine=Drawn(), card=CARD)
+    assert any(step.message for step in islice(work, 3))
+    work.close()
+    array[part] = pixels[part]
+    again = segment_chunked(source, path, CONFIG, engine=Drawn(), card=CARD)
+    with pytest.raises(OtherSettings, match="missing"):
+        run_to_end(again)
+
+
+def test_an_image_that_was_written_anew_is_read_anew(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    for value, kind in ((1, np.uint8), (700, np.uint16)):
+        tifffile.imwrite(path, np.full((20, 30), value, kind))
+        data = Source(path).open().data
+        assert (data.dtype, int(data[0, 0])) == (kind, value)

@@ -9,6 +9,7 @@ from torch import nn
 from napari_unet import engines
 from napari_unet.config import Target, UNetConfig
 from napari_unet.engines import DeviceError, OutOfMemory, TorchEngine, choose_device
+from napari_unet.memory import container_memory
 from napari_unet.model import UNet
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
@@ -213,7 +214,15 @@ def test_the_limit_of_a_container_counts(tmp_path, limit: str | None, left: list
     if limit is not None:
         (tmp_path / "memory.max").write_text(f"{limit}\n")
         (tmp_path / "memory.current").write_text("3000\n")
-    assert engines.container_memory(tmp_path) == left
+    assert container_memory(tmp_path) == left
+
+
+def test_files_that_a_container_has_read_do_not_take_its_memory(tmp_path) -> None:
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("4900\n")
+    told = "anon 900\ninactive_file 3000\nactive_file 1000\nshmem 5\n"
+    (tmp_path / "memory.stat").write_text(told)
+    assert container_memory(tmp_path) == [4100]
 
 
 def test_bfloat16_is_taken_where_it_is_measured_to_be_faster_and_right(

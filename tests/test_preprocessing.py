@@ -765,3 +765,33 @@ def test_rescaling_moves_nothing(zoom: float) -> None:
     for index, middle in zip(np.nonzero(back), (22, 37), strict=True):
         assert index.mean() == pytest.approx(middle, abs=0.1 if zoom > 1 else 0.35)
     assert (back & (disk > 0)).sum() / (back | (disk > 0)).sum() > 0.9
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.array([36.999996, 37.0, 37.000004] * 100, np.float32).reshape(10, 30),
+        (1e6 + 2 * np.random.default_rng(0).random((20, 20))).astype(np.float32),
+        (1e8 + 100 * np.random.default_rng(0).random((20, 20))).astype(np.float32),
+        np.nextafter(5.0, np.array([[5.0, 6.0] * 50] * 10)),
+    ],
+    ids=["nearly constant", "far from 0", "farther", "an ulp"],
+)
+def test_gray_values_that_floats_hardly_tell_apart_are_normalised(image) -> None:
+    planes = as_planes(image, Preprocessing())
+    values = measure(planes, Preprocessing())(planes[0])
+    assert np.isfinite(values).all()
+    assert -1 <= values.min() <= values.max() <= 2
+
+
+def test_an_array_with_names_of_axes_is_an_image(rng) -> None:
+    class Named:
+        """As xarray's arrays are: axes are given by name where it is transposed."""
+
+        dims, variable = ("y", "x"), None
+
+        def __init__(self, data):
+            self.data, self.dtype, self.shape = data, data.dtype, data.shape
+
+    pixels = rng.random((20, 30))
+    np.testing.assert_array_equal(as_planes(Named(pixels), Preprocessing())[0], pixels[None])

@@ -45,7 +45,7 @@ def test_only_objects_that_are_much_smaller_are_enlarged(diameter: float, zoom: 
 def test_a_model_that_sees_images_at_another_size():
     rule = replace(CARD.preprocessing, zoom=0.5, diameter=KNOWN / 2)
     half = replace(CARD, preprocessing=rule)
-    assert zoom_of(discs(10), model=half) == 1.0
+    assert zoom_of(discs(12), model=half) == 1.0
     assert zoom_of(discs(20), model=half) == 0.5
 
 
@@ -103,7 +103,8 @@ def test_few_parts_of_a_large_image_are_looked_at():
             return engine(batch)
 
     assert zoom_of(image, engine=Counting(CARD.network)) == 2
-    assert sum(seen) < image.size / 2  # of a quarter, with the margins of its tiles
+    # Of a quarter, with the margins of its tiles; and once more, smoothed.
+    assert sum(seen) < 2 * image.size / 2
     assert max(seen) < SIDE**2
 
 

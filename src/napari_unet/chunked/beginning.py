@@ -10,7 +10,7 @@ from typing import Any
 from napari_unet.chunked import output
 from napari_unet.chunked.grid import Grid
 from napari_unet.chunked.plan import Plan
-from napari_unet.chunked.source import Source, StoredPlanes, fingerprint
+from napari_unet.chunked.source import Source, StoredPlanes, fingerprint, look_anew
 from napari_unet.chunked.work import Work
 from napari_unet.config import SegmentConfig
 from napari_unet.files import make_folder
@@ -56,6 +56,7 @@ def begin(
     force: bool,
 ) -> tuple[Plan, dict[str, Any], str]:
     """Make a plan, or find the one that was begun; with how it is recorded, and what to tell."""
+    look_anew()
     source = replace(source, path=source.path.absolute())
     card = card or read_card(find_model(config.model))
     rule = card.preprocessing
@@ -120,6 +121,7 @@ def _record(
         "dtype": str(planes.data.dtype),
         "axes": planes.axes,
         "pixels": fingerprint(planes),
+        "missing": source.open().missing,
         **{k: list(v) if isinstance(v, tuple) else v for k, v in made.items()},
     }
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.config import Preprocessing
-from napari_unet.images.ngff import as_stored, is_zarr, open_zarr, readable
+from napari_unet.images.ngff import METADATA, as_stored, is_zarr, open_zarr, readable
 from napari_unet.images.stored import StoredImage, open_tiff
-from napari_unet.preprocessing import Array, ChannelStack, Planes, as_planes
+from napari_unet.preprocessing import Array, ChannelStack, Planes, as_planes, computed_here
 
 BAND = 1024
 """Rows that are read at a time where only some of them are wanted."""
@@ -57,7 +57,7 @@ class Source:
             If there is none.
         """
         if self.array is None:
-            image = _open(self.path)
+            image = _open(self.path, _stamp(self.path))
         elif isinstance(self.array, StoredImage):
             image = self.array
         else:
@@ -94,8 +94,20 @@ class Source:
         return len(rest) + sum(buffer.raw().nbytes for buffer in buffers) <= LIGHT
 
 
+def look_anew() -> None:
+    """Open images anew from now on: chunks may have come to a Zarr that was open already."""
+    _open.cache_clear()
+
+
+def _stamp(path: Path) -> tuple[tuple[int, int], ...]:
+    """Return what changes when a file, or what a Zarr says of itself, is written anew."""
+    files = [path, *(path / name for name in METADATA)]
+    states = (file.stat() for file in files if file.exists())
+    return tuple((state.st_mtime_ns, state.st_size) for state in states)
+
+
 @lru_cache(maxsize=2)
-def _open(path: Path) -> StoredImage:
+def _open(path: Path, _stamp: tuple[tuple[int, int], ...]) -> StoredImage:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: check the path.")
     return open_zarr(path) if path.is_dir() else open_tiff(path)
@@ -198,10 +210,7 @@ class _StoredPlane:
         wanted = {"Y": rows, "X": columns, "C": slice(None), "S": slice(None)}
         key = tuple(wanted[a] if a in wanted else next(position) for a in planes.axes)
         with readable(planes.path):
-            part = planes.data[key]
-            if hasattr(part, "compute"):  # of dask, here and not on the cluster that asks for it
-                part = part.compute(scheduler="threads")
-            pixels = np.asarray(part)
+            pixels = computed_here(planes.data[key])
         kept = [a for a in planes.axes if a in "CSYX"]
         order = [kept.index(a) for a in (*(a for a in kept if a in "CS"), "Y", "X")]
         pixels = pixels.transpose(order)

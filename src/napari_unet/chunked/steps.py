@@ -33,6 +33,7 @@ from napari_unet.images.ngff import (
     writable,
 )
 from napari_unet.library import Card
+from napari_unet.wording import counted
 
 THREADS = 2
 """That predict where the network runs elsewhere: while one waits, the other finds objects."""
@@ -78,8 +79,8 @@ class ChunkedSegmentation:
         The OME-Zarr.
     shape : tuple of int
         Of the finest level, (*leading, Y, X).
-    objects : int
-        In all planes; of a model that labels areas 0.
+    objects : int or None
+        In all planes; None of a model that labels areas.
     approximate : int
         Components of the foreground that were too large to be split as a whole
         (:data:`napari_unet.chunked.seams.LARGEST`); objects in them may differ from those that are
@@ -88,8 +89,13 @@ class ChunkedSegmentation:
 
     path: Path
     shape: tuple[int, ...]
-    objects: int
+    objects: int | None
     approximate: int
+
+    @property
+    def in_words(self) -> str:
+        """What was found."""
+        return "areas" if self.objects is None else counted(self.objects)
 
 
 def is_chunked(path: Path) -> bool:
@@ -213,7 +219,8 @@ def segment_chunked(
         if (yield from steps.do("coarser", task, range(len(grid)), f"-{level}")):
             return None
     _finish(plan, path)
-    return ChunkedSegmentation(path, shape, sum(counts), approximate)
+    objects = sum(counts) if plan.card.target.instances else None
+    return ChunkedSegmentation(path, shape, objects, approximate)
 
 
 def _answered(run: Run, task: Task) -> Generator[ChunkProgress, bool | None, str | None]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unet.cli.terminal import progress_bar, stoppable, tell, warn
 from napari_unet.config import SegmentConfig
-from napari_unet.wording import counted
 
 if TYPE_CHECKING:
     from napari_unet.chunked import ChunkedSegmentation, ChunkProgress
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace, config: SegmentConfig) -> bool:
         return False
     shape = "x".join(str(n) for n in result.shape)
     tell(
-        f"{arguments.inputs[0]} -> {path}: {counted(result.objects)} in {shape} pixels,"
+        f"{arguments.inputs[0]} -> {path}: {result.in_words} in {shape} pixels,"
         f" {time.monotonic() - start:.1f} s"
     )
     if result.approximate:
@@ -88,13 +87,21 @@ def _output(arguments: argparse.Namespace) -> Path:
 
 
 def _follow(steps: Any, bar: Any) -> ChunkedSegmentation | None:
-    """Show progress; returns what the steps return."""
+    """Show progress; returns what the steps return, or None if they could not go on."""
+    has_begun = False
     while True:
         try:
             step: ChunkProgress = next(steps)
         except StopIteration as end:
             result: ChunkedSegmentation | None = end.value
             return result
+        except (OSError, MemoryError) as error:
+            if not has_begun:
+                raise
+            bar.clear()
+            warn(str(error))
+            return None
+        has_begun = True
         if step.message:
             bar.clear()
             warn(step.message)

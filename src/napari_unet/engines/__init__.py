@@ -5,8 +5,6 @@ from napari_unet.engines.devices import (
     autocast,
     available_devices,
     choose_device,
-    container_memory,
-    free_memory,
     preferred_precision,
     prefers_bfloat16,
     used_memory,
@@ -15,10 +13,11 @@ from napari_unet.engines.onnx_engine import EXTRA, TENSOR, ONNXEngine, read_outp
 from napari_unet.engines.openvino_engine import OpenVINOEngine, make_engine
 from napari_unet.engines.problems import DeviceError, OutOfMemory, explain, first_line
 from napari_unet.engines.protocol import Engine, Precision
-from napari_unet.engines.torch_engine import TorchEngine
+from napari_unet.engines.torch_engine import NO_ROOM, TorchEngine
 
 __all__ = [
     "EXTRA",
+    "NO_ROOM",
     "TENSOR",
     "AveragedEngine",
     "DeviceError",
@@ -31,10 +30,8 @@ __all__ = [
     "autocast",
     "available_devices",
     "choose_device",
-    "container_memory",
     "explain",
     "first_line",
-    "free_memory",
     "make_engine",
     "preferred_precision",
     "prefers_bfloat16",

@@ -7,7 +7,6 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from math import prod
-from pathlib import Path
 
 import psutil
 import torch
@@ -67,20 +66,6 @@ def used_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.memory_reserved(device))
     return int(psutil.Process().memory_info().rss)
-
-
-def free_memory() -> int:
-    """Return the bytes of the CPU's memory that can still be had."""
-    return min([int(psutil.virtual_memory().available), *container_memory()])
-
-
-def container_memory(root: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Return the bytes left to this container or cluster job, if it has a limit (Linux)."""
-    try:
-        limit, used = ((root / f"memory.{name}").read_text() for name in ("max", "current"))
-        return [max(int(limit) - int(used), 0)]
-    except (OSError, ValueError):  # no such system; or "max", which is no limit
-        return []
 
 
 @cache

@@ -16,11 +16,11 @@ from napari_unet.engines.devices import (
     SPOKEN,
     autocast,
     exact_convolutions,
-    free_memory,
     preferred_precision,
 )
 from napari_unet.engines.problems import OutOfMemory, explain
 from napari_unet.engines.protocol import Precision
+from napari_unet.memory import free_memory
 from napari_unet.model import part_outputs
 
 T = TypeVar("T")

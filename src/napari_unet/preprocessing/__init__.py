@@ -10,6 +10,7 @@ from napari_unet.preprocessing.planes import (
     ChannelStack,
     Planes,
     as_planes,
+    computed_here,
     guess_axes,
 )
 from napari_unet.preprocessing.scale import (
@@ -30,6 +31,7 @@ __all__ = [
     "ScaledPlane",
     "as_planes",
     "background",
+    "computed_here",
     "guess_axes",
     "measure",
     "rescale",

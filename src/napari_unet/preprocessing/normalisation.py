@@ -148,10 +148,12 @@ def _commonest(values: Floats, low: float, high: float) -> float:
     """Return about where, between two gray values, most of the others lie."""
     if low == high:
         return low
-    counts, edges = np.histogram(values, GRAY_BINS, (low, high))
+    # Of their places in between: of float32 values far from zero, edges of bins would coincide.
+    places = (values.astype(float) - low) / (high - low)
+    counts, _ = np.histogram(places, GRAY_BINS, (0, 1))
     # Smooth: where gray values are few, or pixels, neighbouring bins differ by chance.
     peak = int(gaussian_filter1d(counts.astype(float), GRAY_SMOOTHING).argmax())
-    return float(edges[peak] + edges[peak + 1]) / 2
+    return low + (peak + 0.5) / GRAY_BINS * (high - low)
 
 
 def _sample(planes: Planes, mix: tuple[float, ...] | None) -> list[Floats]:

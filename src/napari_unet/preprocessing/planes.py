@@ -44,7 +44,17 @@ class ChannelStack:
     def __getitem__(self, key: tuple[Any, ...], /) -> NDArray[Any]:
         """Return a part; the first of the indices takes the channels."""
         chosen, *rest = key
-        return np.stack([np.asarray(image[tuple(rest)]) for image in self._images[chosen]])
+        return np.stack([computed_here(image[tuple(rest)]) for image in self._images[chosen]])
+
+
+def computed_here(part: Array) -> NDArray[Any]:
+    """Return the pixels of a part of an array; those of dask are computed in this process.
+
+    On a cluster, a task that asked it for pixels would wait for tasks that wait for its place.
+    """
+    if hasattr(part, "compute"):
+        part = part.compute(scheduler="threads")
+    return np.asarray(part)
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,8 @@ def as_planes(
     """
     if not isinstance(getattr(data, "dtype", None), np.dtype):
         data = np.asarray(data)
+    if hasattr(data, "dims") and hasattr(data, "variable"):  # of xarray, which walks axes by name
+        data = data.data
     if data.dtype.kind not in "buif":
         raise ValueError(
             f"An image of type {data.dtype} cannot be segmented: convert it to real numbers"

@@ -21,10 +21,10 @@ from napari_unet.engines import (
     Precision,
     TorchEngine,
     choose_device,
-    free_memory,
     make_engine,
 )
 from napari_unet.library import Card
+from napari_unet.memory import free_memory
 from napari_unet.prediction import TileScores, predict_scores, run_to_end
 from napari_unet.preprocessing import (
     Array,

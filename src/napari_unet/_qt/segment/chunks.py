@@ -14,7 +14,6 @@ from napari_unet._qt.segment.request import Request
 from napari_unet._qt.segment.so_far import SoFar
 from napari_unet._qt.segment.steps import chunk_steps
 from napari_unet._qt.worker import Steps
-from napari_unet.wording import counted
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.chunked import ChunkedSegmentation, ChunkProgress
@@ -97,7 +96,7 @@ class Chunks:
 
     def in_words(self, result: ChunkedSegmentation) -> str:
         """Return what was found."""
-        found = f"{counted(result.objects)} in {self._request.name}."
+        found = f"{result.in_words} in {self._request.name}."
         text = f"{found} Written to {result.path}."
         if result.approximate:
             text += (

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-import psutil
 from napari.layers import Image
 
 from napari_unet._qt.layers import annotated_shape, pixel_size, pixels
 from napari_unet.config import Preprocessing
+from napari_unet.memory import free_memory
 
 LAZY_PIXELS = 2**24
 """Up to which an image that is not in memory is segmented there, so that labels can be adjusted:
@@ -41,7 +41,7 @@ def fits(shape: Sequence[int], zoom: float = 1.0) -> bool:
         Network pixels per image pixel.
     """
     needed = prod(shape) * PIXEL_BYTES + prod(shape[-2:]) * zoom**2 * PLANE_BYTES
-    return needed <= SHARE * float(psutil.virtual_memory().available)
+    return needed <= SHARE * free_memory()
 
 
 def goes_by_chunks(layer: Image, zoom: float = 1.0) -> bool:
