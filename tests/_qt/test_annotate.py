@@ -751,3 +751,117 @@ def test_kill_9_loses_at_most_five_seconds(tmp_path) -> None:
     assert run.returncode == -9
     (path,) = tmp_path.rglob("annotations/*.tif")
     assert read_annotation(path).labels[20, 20] == 1
+
+
+def test_a_project_that_is_opened_twice_is_at_its_image(open_dock, qtbot, tmp_path, images) -> None:
+    made = Project.create(tmp_path / "mine")
+    for path in images:
+        made.add(path)
+    viewer, _ = open_dock()
+    dock = open_project(viewer, made.folder)
+    shown(qtbot, dock, viewer, "field 1")
+    dock.folder.open_project(made.folder)
+    qtbot.waitUntil(lambda: dock.folder.project is not made and dock.folder._job is None)
+    qtbot.waitUntil(lambda: dock.folder.done.isEnabled())
+    assert dock.folder.list.currentRow() == 0
+    press(dock.folder.next_button)
+    shown(qtbot, dock, viewer, "field 2")
+
+
+def test_an_image_that_was_missing_or_removed_is_opened_by_another_click(
+    open_dock, qtbot, tmp_path, images
+) -> None:
+    made = Project.create(tmp_path / "mine")
+    made.add(images[0])
+    aside = images[0].rename(tmp_path / "aside.tif")
+    viewer, _ = open_dock()
+    dock = open_project(viewer, made.folder)
+    qtbot.waitUntil(lambda: dock.folder.entry is not None and not dock.is_busy)
+    assert len(viewer.layers) == 0
+    assert not dock.folder.done.isEnabled()
+    aside.rename(images[0])
+    dock.folder.list.itemClicked.emit(dock.folder.list.item(0))
+    shown(qtbot, dock, viewer, "field 1")
+    assert dock.folder.done.isEnabled()
+    viewer.layers.clear()
+    settle()
+    qtbot.waitUntil(lambda: not dock.folder.done.isEnabled())
+    dock.folder.list.itemClicked.emit(dock.folder.list.item(0))
+    shown(qtbot, dock, viewer, "field 1")
+
+
+def test_objects_are_corrected_where_their_plane_is_seen(annotate) -> None:
+    viewer, dock, labels = annotate(np.zeros((4, *SHAPE), np.uint8), show=True)
+    labels.data[:, 10:30, 10:30] = 4
+    labels.refresh()
+    before = labels.data.copy()
+    viewer.dims.order = (1, 0, 2)  # from the side
+    settle()
+    dock.tools.stop()
+    dock.tools._key(tools.DELETE)(None)
+    assert "in 2D, plane by plane" in dock.message.text()
+    np.testing.assert_array_equal(labels.data, before)
+
+
+def test_leaving_an_annotation_as_it_is_goes_on_with_it(
+    open_dock, qtbot, folder, monkeypatch
+) -> None:
+    viewer, dock = open_dock(np.zeros(SHAPE, np.uint8))
+    labels = begin(qtbot, dock, viewer)
+    labels.paint((20, 20), 1)
+    saved(qtbot, dock)
+    viewer.layers.remove(labels)
+    settle()
+    viewer.add_labels(np.ones(SHAPE, np.uint16), name="cells [nuclei]")
+    monkeypatch.setattr(joining, "ask_about_drawn", lambda *_: Answer.CANCEL)
+    viewer.layers.selection.active = viewer.layers["cells"]
+    press(dock.chooser.correct_button)
+    qtbot.waitUntil(lambda: not dock.is_busy)
+    assert dock.message.text() == "cells annotation stays as it was."
+    assert dock.chooser.region_button.isEnabled()
+    assert dock.state.text()
+
+
+def test_an_image_that_does_not_fit_into_memory_is_not_annotated(
+    open_dock, qtbot, monkeypatch
+) -> None:
+    monkeypatch.setattr(start, "free_memory", lambda: 10_000)
+    viewer, dock = open_dock(np.zeros(SHAPE, np.uint8))
+    press(dock.chooser.new_button)
+    qtbot.waitUntil(lambda: not dock.is_busy)
+    assert "cut a part of it out" in dock.message.text()
+    assert len(viewer.layers) == 1
+
+
+def test_a_table_leaves_the_class_of_an_object_that_is_not_drawn_yet(annotate, qtbot) -> None:
+    viewer, dock, labels = annotate(show=True)
+    painted(labels)
+    box = dock.tools.class_box
+    box.setEditText("apple")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    key(viewer, "N")
+    new = labels.selected_label
+    assert kinds_in(labels)[new] == "apple"
+    labels.features = {"index": [1, 2], "class": ["apple", ""], "area": [1.0, 2.0]}  # of Measure
+    assert dock._current.kinds == {1: "apple", new: "apple"}
+
+
+def test_a_model_that_is_gone_is_not_replaced_without_a_word(qtbot, tmp_path, monkeypatch) -> None:
+    from napari_unet._qt.annotate import predict_first
+
+    project = Project.create(tmp_path / "mine")
+    own = {"nuclei": project.models / "nuclei.safetensors"}
+    monkeypatch.setattr(predict_first, "own_models", lambda _: own)
+    box = predict_first.PredictFirst()
+    qtbot.addWidget(box)
+    box.reset(project)
+    box.show_settings({"predict": True, "model": str(tmp_path / "old.safetensors")})
+    assert box.models.currentText() == "old (gone)"
+    assert box.model == str(tmp_path / "old.safetensors")
+    texts = [box.models.itemText(i) for i in range(box.models.count())]
+    assert f"nuclei ({project.models})" in texts, "beside the bundled one"
+    own["taught"] = project.models / "taught.safetensors"
+    box.models.showPopup()
+    box.models.hidePopup()
+    assert box.models.findText("taught") >= 0
+    assert box.model == str(tmp_path / "old.safetensors")

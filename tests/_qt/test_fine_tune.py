@@ -19,6 +19,7 @@ from napari_unet import training
 from napari_unet._qt.annotation_layers import PATH
 from napari_unet._qt.fine_tune import forecast, plan
 from napari_unet._qt.fine_tune import widget as fine_tune
+from napari_unet._qt.fine_tune.lesson import Lesson, tune_steps
 from napari_unet._qt.fine_tune.overlays import placed
 from napari_unet._qt.fine_tune.pairs import ALL, NO_PAIR
 from napari_unet._qt.fine_tune.plan import FIELDS, HIDDEN
@@ -40,7 +41,15 @@ from napari_unet.config import (
     TrainProgress,
     UNetConfig,
 )
-from napari_unet.library import Card, NewNetwork, read_card, user_folder
+from napari_unet.library import (
+    Card,
+    Hold,
+    NewNetwork,
+    is_aside,
+    read_card,
+    set_aside,
+    user_folder,
+)
 from napari_unet.model import UNet
 from napari_unet.training import (
     Comparison,
@@ -560,3 +569,28 @@ def test_an_overlay_lies_on_its_region(shape, options, index) -> None:
     np.testing.assert_allclose(layer.scale[-2:], 2 * image.scale[-2:])
     np.testing.assert_allclose(layer.data_to_world(at), expected)
     assert tuple(layer.units) == tuple(image.units[channels:])
+
+
+def test_a_model_that_another_window_trains_is_left_alone(open_dock, qtbot, monkeypatch) -> None:
+    """With what that window has set aside, which it may be about to go back to."""
+    _, dock = open_dock()
+    press(dock.tune_button)
+    wait(qtbot, dock)
+    press(dock.verdict.new_button)
+    model = user_folder() / "my-tiny.safetensors"
+    set_aside(model)
+    lesson = Lesson(lambda: iter(()), None, model, dock.plan.config, "cpu", Target(), resume=True)
+    monkeypatch.setattr(Lesson, "prepare", prepared)
+    with Hold(model):
+        with pytest.raises(OSError, match="is being trained just now"):
+            list(tune_steps(lesson))
+        dock._path = model
+        dock._let_go()
+        assert is_aside(model)
+    dock._let_go()
+    assert not is_aside(model)
+
+
+def prepared(_):
+    return (None, ())
+    yield

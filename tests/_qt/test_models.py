@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDialog, QInputDialog, QMessageBox
 
+from napari_unet._qt.model_box import told_apart
 from napari_unet._qt.models import widget as models
 from napari_unet._qt.models.widget import ModelsWidget
 from napari_unet.annotations import Project
@@ -352,3 +353,24 @@ def test_models_of_the_open_project(open_dock, home: Path, tmp_path: Path, monke
     monkeypatch.setattr(models, "open_project", lambda _: None)  # it was closed
     dock.reset_choices()
     assert listed(dock) == ["nuclei", "cells", "yeast"]
+
+
+def test_a_model_that_is_taught_in_the_project_appears(
+    open_dock, qtbot, tmp_path: Path, monkeypatch
+) -> None:
+    project = Project.create(tmp_path / "work")
+    monkeypatch.setattr(models, "open_project", lambda _: project)
+    dock = open_dock()
+    dock.place.value = project.models
+    assert listed(dock) == ["nuclei", "cells"]
+    write(project.models / "taught.safetensors")
+    qtbot.waitUntil(lambda: listed(dock) == ["nuclei", "cells", "taught"], timeout=5000)
+
+
+def test_files_of_one_name_are_told_apart() -> None:
+    paths = [Path("/a/m.safetensors"), Path("/b/m.safetensors"), Path("/a/nuclei.safetensors")]
+    assert told_apart(paths, {"nuclei"}) == [
+        ("m", str(paths[0])),
+        (f"m ({paths[1].parent})", str(paths[1])),
+        (f"nuclei ({paths[2].parent})", str(paths[2])),
+    ]

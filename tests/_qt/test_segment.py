@@ -788,3 +788,25 @@ def test_the_docks_are_in_the_layers_menu() -> None:
     ]
     items = manifest.contributions.menus["napari/layers/segment"]
     assert [item.command for item in items] == [widget.command for widget in widgets]
+
+
+def test_a_new_layer_for_changes_is_of_the_image_they_are_of(
+    open_dock, qtbot, image, monkeypatch
+) -> None:
+    """Also where a run on another image has failed meanwhile."""
+    monkeypatch.setattr(result, "ask_about_edits", lambda *_: Answer.NEW_LAYER)
+    viewer, dock = open_dock(image)
+    run(qtbot, dock)
+    (layer,) = labels_of(viewer)
+    layer.paint((80, 90), 999)
+    other = viewer.add_image(image[:64, :64], name="other")
+    dock.inputs.image.value = other
+    dock.inputs.device.choices = [("GPU (CUDA)", "cuda"), ("CPU", "cpu")]
+    dock.inputs.device.value = "cuda"
+    run(qtbot, dock)
+    assert "not available" in dock.message.text()
+    dock.decisions["threshold"].value = 0.6
+    qtbot.waitUntil(lambda: len(labels_of(viewer)) == 2, timeout=5000)
+    fresh = labels_of(viewer)[-1]
+    assert fresh.data.shape == layer.data.shape
+    qtbot.waitUntil(lambda: np.array_equal(fresh.data, expected(image, threshold=0.6)))

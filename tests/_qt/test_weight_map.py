@@ -352,3 +352,11 @@ def test_samples_as_training_draws_them(open_dock, qtbot) -> None:
     assert made == ["augmented image", "augmented target", "augmented weights"]
     assert dock.preview.image.choices == (None, viewer.layers["tissue"])
     assert dock.labels.choices == (None, viewer.layers["cells"])
+
+
+def test_it_follows_settings_beyond_its_sliders(open_dock, qtbot, labels) -> None:
+    _, dock = open_dock(labels)
+    press(dock.show_button)
+    shown(qtbot, dock)
+    dock.show_settings(TrainConfig(w0=60.0, sigma=25.0))
+    np.testing.assert_allclose(shown(qtbot, dock), expected(labels, w0=60, sigma=25), **CLOSE)

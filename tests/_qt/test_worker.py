@@ -206,3 +206,27 @@ def test_a_program_that_ends_waits_until_it_is_saved(tmp_path: Path, ending: str
     assert done.returncode == (3 if ending == "fails" else 0), done.stderr
     assert "Error" not in done.stderr
     assert path.exists() == (ending != "drops")
+
+
+def test_long_jobs_do_not_keep_others_from_beginning(qtbot) -> None:
+    """As when a network learns while a folder is segmented, on a machine of two cores."""
+    end, parent = threading.Event(), QObject()
+
+    def long():
+        while not end.is_set():
+            time.sleep(0.01)
+            yield
+
+    jobs = [Job(long, parent) for _ in range(6)]
+    heard = [Heard(job) for job in jobs]
+    for job in jobs:
+        job.start()
+
+    def short():
+        yield "begun"
+
+    try:
+        assert ("progressed", "begun") in run(qtbot, short)
+    finally:
+        end.set()
+        qtbot.waitUntil(lambda: all(one.over for one in heard), timeout=5000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from magicgui.widgets import ComboBox
@@ -12,6 +13,18 @@ from napari_unet._qt.shelf import Shelf
 from napari_unet.library import SUFFIX, Card, find_model, list_models, read_card
 
 OTHER_FILE = "Choose a file…"
+
+
+def told_apart(paths: Iterable[Path], taken: Container[str]) -> list[tuple[str, str]]:
+    """Return what model files are called in a box, where no text may stand twice, and their paths.
+
+    That is their name; with their folder where another model has it.
+    """
+    named: dict[str, str] = {}
+    for path in paths:
+        is_free = path.stem not in taken and path.stem not in named
+        named[path.stem if is_free else f"{path.stem} ({path.parent})"] = str(path)
+    return list(named.items())
 
 
 class ModelBox(QObject):
@@ -47,8 +60,9 @@ class ModelBox(QObject):
         self._shelf.changed.connect(self._on_models_changed)
 
     def _models(self, _: object = None) -> list[tuple[str, str]]:
-        own = [(path.stem, str(path)) for path in self._files]
-        return [(name, name) for name in list_models()] + own + [(OTHER_FILE, OTHER_FILE)]
+        names = list_models()
+        files = told_apart(self._files, names)
+        return [(name, name) for name in names] + files + [(OTHER_FILE, OTHER_FILE)]
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from math import nan
 
 from napari.layers import Labels
 
+from napari_unet._qt.layers import pixels
 from napari_unet.config import Target
 
 INDEX, CLASS = "index", "class"
@@ -27,6 +28,11 @@ def kinds_in(labels: Labels) -> dict[int, str]:
         if number > 0 and isinstance(kind, str) and kind:
             found.setdefault(number, set()).add(kind)
     return {number: kinds.pop() for number, kinds in found.items() if len(kinds) == 1}
+
+
+def numbers_in(labels: Labels) -> set[int]:
+    """Return the labels that a layer's table has rows of."""
+    return set(_numbers(labels))
 
 
 def show_kinds(labels: Labels, kinds: Mapping[int, str]) -> None:
@@ -79,7 +85,7 @@ def class_numbers(labels: Labels, target: Target) -> dict[int, int] | None:
     if not tells_kinds(target):
         return None
     kinds, known = kinds_in(labels), target.classes
-    if not kinds:
+    if not kinds and (pixels(labels) > 0).any():
         raise ValueError(
             f"No object of {labels.name} has a class: give each one its own ({_listed(known)}) with"
             " Set class in the dock Annotate."

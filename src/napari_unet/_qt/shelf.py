@@ -1,4 +1,4 @@
-"""Tells the docks when the user's models change, whoever changes them."""
+"""Tells the docks when models in a folder change, whoever changes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Identity = tuple[int, int]
 
 
 class Shelf(QObject):
-    """Watches the folder of the user's models, also one that is not there yet.
+    """Watches a folder of models, also one that is not there yet.
 
     Each dock that lists models has one of its own. Changes made by other docks, by the command line
     or by hand are all told alike.
@@ -23,14 +23,17 @@ class Shelf(QObject):
     ----------
     parent : QObject
         Whoever owns it.
+    folder : Path, optional
+        Another folder of models; None: that of the user's.
     """
 
     changed = Signal(object)
     """A dict of the models that were renamed, their new names by their old ones."""
 
-    def __init__(self, parent: QObject) -> None:
+    def __init__(self, parent: QObject, folder: Path | None = None) -> None:
         super().__init__(parent)
-        self._seen = _identities()
+        self._folder = folder
+        self._seen = _identities(folder)
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLED_MS)
@@ -42,7 +45,7 @@ class Shelf(QObject):
     def look(self) -> None:
         """Look for changes now; napari cannot be told of those on some network drives."""
         self._watch()
-        before, now = self._seen, _identities()
+        before, now = self._seen, _identities(self._folder)
         if now == before:
             return
         self._seen = now
@@ -50,12 +53,18 @@ class Shelf(QObject):
         came = ((name, now[name]) for name in now.keys() - before.keys())
         self.changed.emit({gone[file]: name for name, file in came if file in gone})
 
+    def turn_to(self, folder: Path | None) -> None:
+        """Watch another folder from now on."""
+        self._folder = folder
+        self._seen = _identities(folder)
+        self._watch()
+
     def _on_changed(self, _: str) -> None:
         self._settle.start()
 
     def _watch(self) -> None:
         """Watch the folder, or until it is made the nearest one around it."""
-        folder = user_folder()
+        folder = self._folder or user_folder()
         while not folder.is_dir() and folder != folder.parent:
             folder = folder.parent
         watched = self._watcher.directories()
@@ -65,10 +74,10 @@ class Shelf(QObject):
             self._watcher.addPath(str(folder))
 
 
-def _identities() -> dict[str, Identity]:
+def _identities(folder: Path | None) -> dict[str, Identity]:
     """Return what tells a model's file from any other, by the model's name."""
     found = {}
-    for name, path in own_models().items():
+    for name, path in own_models(folder).items():
         identity = _identity(path)
         if identity is not None:
             found[name] = identity

@@ -17,6 +17,9 @@ Steps = Generator[Any, Any, Any]
 UserErrors = (ValueError, OSError, MemoryError, RuntimeError, ImportError)
 """What an image, a file, an option or a machine can be to blame for."""
 
+THREADS = 16
+"""That run at a time, at least. Qt's own number is that of the cores: on two of them, a training
+and a folder to segment would let nothing else begin."""
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +75,10 @@ class Job(QObject):
         parent.destroyed.connect(self._worker.quit)
 
     def start(self) -> None:
-        """Run it."""
+        """Run it, whatever else runs: there are threads for a few long jobs and the short ones."""
+        pool = QThreadPool.globalInstance()
+        assert pool is not None
+        pool.setMaxThreadCount(max(pool.maxThreadCount(), THREADS))
         self._worker.start()
 
     def stop(self) -> None:

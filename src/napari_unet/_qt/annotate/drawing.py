@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_unet._qt import annotation_layers
 from napari_unet._qt.annotation_layers import MODE, PATH, REGIONS
 from napari_unet._qt.layers import pixel_sides, position
-from napari_unet._qt.object_classes import CLASS, kinds_in, show_kinds
+from napari_unet._qt.object_classes import CLASS, kinds_in, numbers_in, show_kinds
 from napari_unet.annotations import BACKGROUND, Annotation, Mode, Region
 
 POLL = 2000
@@ -211,7 +211,10 @@ class Drawing(QObject):
         if CLASS not in self.labels.features:
             show_kinds(self.labels, self.kinds)
             return
-        kinds = kinds_in(self.labels)
+        # Of an object that it does not list, as it is not drawn yet, it says nothing.
+        listed = numbers_in(self.labels)
+        others = {label: kind for label, kind in self.kinds.items() if label not in listed}
+        kinds = others | kinds_in(self.labels)
         if kinds != self.kinds:
             self.kinds = kinds
             self._change()

@@ -197,7 +197,7 @@ class Folder(QWidget):
 
     def open_entry(self, entry: Entry) -> None:
         """Leave the image at hand, and ask for another one to be shown."""
-        if self.entry == entry:
+        if self.entry == entry and self._is_shown:
             return
         self._leave()
         self.follow(entry, is_shown=False)

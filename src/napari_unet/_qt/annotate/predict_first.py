@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QWidget
 
+from napari_unet._qt.model_box import told_apart
 from napari_unet.library import list_models, own_models
 
 if TYPE_CHECKING:
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
 
 PREDICT, MODEL = "predict", "model"
 """Settings of a project."""
+
+
+class _Models(QComboBox):
+    """A box that says when its list is about to be seen: models come and go meanwhile."""
+
+    opening = Signal()
+
+    def showPopup(self) -> None:
+        self.opening.emit()
+        super().showPopup()
 
 
 class PredictFirst(QWidget):
@@ -36,7 +48,8 @@ class PredictFirst(QWidget):
             "Segment each image that has no annotation yet when it is shown, so that annotating is"
             " correcting."
         )
-        self.models = QComboBox()
+        self._project: Project | None = None
+        self.models = _Models()
         self.models.setToolTip("The model that predicts.")
         self.models.setMinimumContentsLength(8)
         self.models.setSizeAdjustPolicy(
@@ -48,6 +61,7 @@ class PredictFirst(QWidget):
         row.addWidget(self.models, 1)
         self.box.clicked.connect(self._on_changed)
         self.models.activated.connect(self._on_changed)
+        self.models.opening.connect(lambda: self.reset(self._project))
 
     @property
     def model(self) -> str | None:
@@ -58,11 +72,10 @@ class PredictFirst(QWidget):
     def reset(self, project: Project | None) -> None:
         """Offer the models that there are now; what was chosen stays, if it can."""
         chosen = self.models.currentData()
-        offered = {name: name for name in list_models()}
-        if project is not None:
-            offered |= {name: str(path) for name, path in own_models(project.models).items()}
+        self._project, names = project, list_models()
+        own = own_models(project.models).values() if project is not None else ()
         self.models.clear()
-        for name, value in offered.items():
+        for name, value in [*((name, name) for name in names), *told_apart(own, names)]:
             self.models.addItem(name, value)
         self._choose(chosen)
 
@@ -72,6 +85,8 @@ class PredictFirst(QWidget):
         self._choose(settings.get(MODEL))
 
     def _choose(self, value: Any) -> None:
+        if value and self.models.findData(value) < 0:  # no other one in its place, without a word
+            self.models.addItem(f"{Path(str(value)).stem} (gone)", value)
         self.models.setCurrentIndex(max(self.models.findData(value), 0))
 
     def _on_changed(self) -> None:

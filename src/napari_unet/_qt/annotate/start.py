@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from napari_unet._qt.layers import annotated_shape, axes_of, labels_shape, pixel_sides, pixels
 from napari_unet.annotations import Annotation, Mode
+from napari_unet.memory import free_memory
 
 if TYPE_CHECKING:  # load TIFF libraries
     from napari_unet.annotations import Autosave, Entry, Project
     from napari_unet.images import Image
 
+SHARE = 0.5
+"""Of the free memory that an annotation may take."""
 COMPARED = 8
 """Planes by which it is found out whether a layer still has the pixels of its file."""
 SOURCE = "image file"
@@ -133,6 +136,7 @@ def begin(
 
     project = project or default_project()
     yield f"Looking for an annotation of {subject.name}…"
+    _check_memory(subject)
     if subject.source is not None and _is_all_of(subject.source, subject):
         entry = project.add(subject.source)
     else:
@@ -143,6 +147,17 @@ def begin(
     annotation, found = _read(project, entry, subject.shape, mode, autosave)
     path, kinds = project.annotation_path(entry), _kinds_of(project)
     return Start(project, entry, path, annotation, found, labels, kinds=kinds)
+
+
+def _check_memory(subject: Subject) -> None:
+    """Raise for an image that does not fit into memory, where all that is drawn has to be."""
+    needed = prod(subject.pixels.shape) * subject.pixels.dtype.itemsize + 4 * prod(subject.shape)
+    if needed > SHARE * free_memory():
+        raise ValueError(
+            f"{subject.name} would take {needed / 1e9:.1f} GB of memory to annotate, of which"
+            f" {free_memory() / 1e9:.1f} GB are free: cut a part of it out as an image of its own,"
+            " and annotate that. What is taught there serves for all of it."
+        )
 
 
 def open_entry(

@@ -16,6 +16,7 @@ from napari_unet._qt.annotate.class_box import ClassBox
 from napari_unet._qt.annotate.colour_box import ColourBox
 from napari_unet._qt.annotate.drawing import Drawing
 from napari_unet._qt.annotate.pointing import Clicks, Line
+from napari_unet._qt.layers import shows_planes
 from napari_unet.annotations import BACKGROUND, Mode
 
 if TYPE_CHECKING:  # loads scipy
@@ -305,6 +306,10 @@ class Tools(QWidget):
         drawing, tool = self._drawing, self._tool
         assert drawing is not None
         assert tool is not None
+        if not shows_planes(self._viewer, transposed=True):
+            self.stop()
+            self.problem.emit("Objects are corrected in 2D, plane by plane: switch the view to it.")
+            return
         label = self._label_at(drawing, position)
         if label <= 0:
             self.problem.emit(f"There is no object at the mouse. {self._first_prompt(tool)}")

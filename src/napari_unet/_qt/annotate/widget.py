@@ -177,6 +177,8 @@ class AnnotateWidget(QWidget):
         """Put objects into what is drawn already, not without asking."""
         answer = joining.ask_about_drawn(drawing.labels.name, self)
         if answer is Answer.CANCEL or begun.result is None:
+            self._select(drawing)
+            self.message.tell(f"{drawing.labels.name} stays as it was.")
             return
         steps = partial(joining.join, drawing.snapshot(), begun.result, answer, begun.path)
         on_joined = partial(self._on_joined, drawing, kinds_in(result), show)
@@ -198,7 +200,7 @@ class AnnotateWidget(QWidget):
     def _show_begun(
         self, image: Image, drawing: Drawing, begun: Start, result: Labels | None
     ) -> None:
-        if begun.project is self.folder.project:
+        if self._is_ours(begun):
             self.folder.list.fill(begun.project, begun.project.entries)
         self._select(drawing)
         self.tools.take_next()
@@ -280,12 +282,16 @@ class AnnotateWidget(QWidget):
         if drawing is not None:
             self.chooser.show_choice(drawing.image, drawing.mode)
             begun = self._keeper.start_of(drawing)
-            ours = begun.project is self.folder.project
-            self.folder.follow(begun.entry if ours else None)
+            self.folder.follow(begun.entry if self._is_ours(begun) else None)
             self.tools.class_box.offer(begun.kinds)
         self.tools.follow(drawing)
         self._show_state()
         self._on_changed()
+
+    def _is_ours(self, begun: Start) -> bool:
+        """Say whether an image is of the project that is open, which may have been opened anew."""
+        project = self.folder.project
+        return project is not None and begun.project.folder == project.folder
 
     def _on_image(self, image: Image | None) -> None:
         drawing = self._keeper.of_image(image) if image is not None else None
@@ -323,6 +329,9 @@ class AnnotateWidget(QWidget):
     def _on_lost(self, drawing: Drawing, text: str) -> None:
         if drawing is self._current:
             self._select(None)
+        project, entry = self.folder.project, self.folder.entry
+        if project and entry and not self._keeper.of_path(project.annotation_path(entry)):
+            self.folder.follow(entry, is_shown=False)  # a click on it opens it again
         self.message.warn(text)
 
     # -- what is shown

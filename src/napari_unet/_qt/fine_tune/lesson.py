@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_unet._qt.fine_tune.overlays import Origin
 from napari_unet._qt.fine_tune.sources import Learning
 from napari_unet.config import Target, TrainConfig
-from napari_unet.library import Start, drop_aside, set_aside
+from napari_unet.library import Start, drop_aside, held_message, is_held, set_aside
 from napari_unet.wording import lasting
 
 if TYPE_CHECKING:  # loads torch
@@ -101,6 +101,8 @@ def tune_steps(
         return None
     task, origins = prepared
     yield origins
+    if is_held(lesson.output):  # what is set aside is that other window's
+        raise OSError(held_message(lesson.output.stem))
     if lesson.resume:
         set_aside(lesson.output)
     else:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 from napari_unet._qt import form
 from napari_unet._qt.fine_tune.network import NetworkForm, in_words
 from napari_unet._qt.form import Field
+from napari_unet._qt.model_box import told_apart
 from napari_unet._qt.segment.inputs import ADVANCED as SEGMENT
 from napari_unet._qt.shelf import Shelf
 from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
@@ -175,9 +176,8 @@ class Plan(QWidget):
 
     def _starts(self, _: object = None) -> list[tuple[str, str]]:
         general = list_models()
-        own = {name: path for name, path in own_models(self.folder).items() if name not in general}
-        named = [(name, name) for name in general] + [(name, str(p)) for name, p in own.items()]
-        return [*named, (SCRATCH, "")]
+        own = [path for path in own_models(self.folder).values() if path not in general.values()]
+        return [*((name, name) for name in general), *told_apart(own, general), (SCRATCH, "")]
 
     def _lay_out(self) -> None:
         main = form.lay_out(self.start)

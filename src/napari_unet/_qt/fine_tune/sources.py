@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,10 +173,13 @@ def from_project(viewer: napari.viewer.Viewer, project: Project | None, card: Ca
 
 def _check_kinds(annotations: Sequence[Path]) -> None:
     """Say it before anything is read if objects have no class."""
+    from napari_unet.annotations import read_counts
     from napari_unet.annotations.kinds import read_kinds
 
     for path in annotations:
-        if not read_kinds(path):
+        counts = read_counts(path)
+        is_empty = counts is not None and not counts.objects
+        if not is_empty and not read_kinds(path):
             raise ValueError(
                 f"No object of {path.stem} has a class: open it in the dock Annotate, and give each"
                 " object its own with Set class."
@@ -214,6 +218,10 @@ class _Opened:
     path: str
     pixels: Any
 
+    @property
+    def size(self) -> int:
+        return prod(self.pixels.shape)
+
     @classmethod
     def of(cls, layer: Image) -> _Opened:
         path = layer.metadata.get(SOURCE) or layer.source.path
@@ -230,7 +238,8 @@ def _origins(
     kept = {entry.image: entry.digest for entry in project.entries if entry.digest}
     by_digest = {}
     if any(path in kept and str(path) not in by_path for path in paths):
-        rest = [one for one in opened if one.path not in set(map(str, paths))]
+        # One that is annotated without a file was in memory.
+        rest = [o for o in opened if o.path not in {*map(str, paths)} and o.size <= LOOKED_AT]
         by_digest = {digest(np.asarray(one.pixels)): one.origin for one in rest}
     return tuple(
         by_path.get(str(path)) or by_digest.get(kept.get(path, "")) or Origin(path.stem, None)

@@ -37,7 +37,7 @@ from napari_unet._qt.fine_tune.verdict import Verdict, keep_old
 from napari_unet._qt.message import Message
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.worker import Job, UserErrors, sentence
-from napari_unet.library import drop_aside, is_aside, list_models
+from napari_unet.library import drop_aside, is_aside, is_held, list_models
 
 if TYPE_CHECKING:  # loads torch
     from napari_unet.training import Tuned, TuneProgress
@@ -347,7 +347,7 @@ class FineTuneWidget(QWidget):
 
     def _let_go(self) -> None:
         """Delete what was set aside for a decision that is made, or is not asked for any more."""
-        if self._path is not None:
+        if self._path is not None and not is_held(self._path):  # it is of the one who trains it
             with suppress(OSError):  # it is overwritten the next time
                 drop_aside(self._path)
 

@@ -20,6 +20,7 @@ from napari_unet._qt.measure.sources import Sources
 from napari_unet._qt.measure.table import ObjectsTable
 from napari_unet._qt.measure.watching import emitters, reading
 from napari_unet._qt.message import Message
+from napari_unet._qt.object_classes import kinds_in, show_kinds
 from napari_unet._qt.progress import Progress
 from napari_unet._qt.watching import Watch
 from napari_unet._qt.worker import Job
@@ -135,7 +136,10 @@ class MeasureWidget(QWidget):
         if report.labels not in self._viewer.layers:
             self._problem = f"{report.labels.name} was removed meanwhile: choose others."
             return
+        kinds = kinds_in(report.labels)  # they may be others than when it began
         report.labels.features = report.features
+        if kinds_in(report.labels) != kinds:
+            show_kinds(report.labels, kinds)
         self._follow(report)
         self.table.show_report(report)
         self._results.setVisible(bool(report.table["label"].size))

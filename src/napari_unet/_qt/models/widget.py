@@ -121,7 +121,7 @@ class ModelsWidget(QWidget):
 
     def _connect(self) -> None:
         self._shelf.changed.connect(self._on_changed)
-        self.place.changed.connect(lambda _: self.refresh())
+        self.place.changed.connect(self._on_place)
         self.table.chosen.connect(self._show_chosen)
         self.rename_button.clicked.connect(self._rename)
         self.delete_button.clicked.connect(self._delete)
@@ -147,6 +147,10 @@ class ModelsWidget(QWidget):
         """List what there is now."""
         self.table.show_rows(read_rows(self.folder), self._wanted)
         self._wanted = ""
+
+    def _on_place(self) -> None:
+        self._shelf.turn_to(self.folder)
+        self.refresh()
 
     def _on_changed(self, renamed: dict[str, str]) -> None:
         row = self.table.selected

@@ -312,6 +312,7 @@ class Inputs(QWidget):
         if layer is None:
             raise ValueError(NO_IMAGE)
         self.stop_measuring()
+        self._describe()  # by the memory that is free now
         rule = read_card(find_model(self.model.value)).preprocessing
         typed = {"model": str(self.model.value), **form.read(self.main), **form.read(self.advanced)}
         scheduler = ""

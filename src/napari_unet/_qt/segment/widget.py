@@ -232,8 +232,9 @@ class SegmentWidget(QWidget):
 
     def _begin_result(self) -> None:
         """Make a layer for what comes; labels of an earlier run are outlined, to compare them."""
-        box = self._request.box if self._request else None
-        result = Result(self._viewer, self._add_layer, self, box)
+        request = self._request
+        assert request is not None
+        result = Result(self._viewer, partial(self._add_layer, request), self, request.box)
         result.refused.connect(self._show_config)
         result.decided.connect(self._tell_count)
         result.failed.connect(self.message.warn)
@@ -242,10 +243,8 @@ class SegmentWidget(QWidget):
         self._drop_result()
         self._result, self._drawing = result, True
 
-    def _add_layer(self) -> Labels:
+    def _add_layer(self, request: Request) -> Labels:
         """Add an empty labels layer on the image's place."""
-        request = self._request
-        assert request is not None
         labels = np.zeros(request.shape, DRAWN)
         options = {"name": request.name, "opacity": OPACITY, **request.geometry}
         return self._viewer.add_labels(labels, **options)

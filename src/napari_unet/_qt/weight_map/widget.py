@@ -158,7 +158,10 @@ class WeightMapWidget(QWidget):
     def show_settings(self, config: TrainConfig) -> None:
         """Show the map of another config."""
         for name, widget in self.settings.items():
-            form.show(widget, getattr(config, name))
+            shown = getattr(config, name)
+            if isinstance(widget, FloatSlider):  # which offers less than a form with numbers
+                widget.max = max(widget.max, shown)
+            form.show(widget, shown)
         self._on_look()
 
     def reset_choices(self, _: object = None) -> None:
