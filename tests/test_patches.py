@@ -94,6 +94,16 @@ def test_windows_follow_the_probabilities_and_the_seed():
     assert (first == again).all()
 
 
+def test_windows_of_networks_that_predict_less_than_they_see_reach_the_corners():
+    image, labels = annotated(200)
+    labels[...] = -1
+    labels[:3, :3] = 1
+    (example,) = prepare(image, labels, RULE, TARGET)
+    batch = sample_windows([example], 150, 20, np.random.default_rng(0), predicted=20)
+    inner = batch.weights[..., 65:85, 65:85]  # of 100 that are seen, 20 are predicted
+    assert (inner.amax((1, 2, 3)) > 0).all()
+
+
 @pytest.mark.parametrize(("count", "fraction", "held"), [(2, 0.1, 1), (2, 0.9, 1), (10, 0.2, 2)])
 def test_whole_images_are_held_out(count: int, fraction: float, held: int):
     image, labels = annotated()
@@ -154,6 +164,26 @@ def test_of_a_single_image_a_block_is_held_out():
     assert all((e.labels > 0).any() for e in (training, validation))
     joined = np.concatenate([training.labels, validation.labels], axis=1)
     np.testing.assert_array_equal(joined, group[0].labels)
+
+
+def test_planes_of_a_single_stack_are_cut_at_one_place():
+    """Else what one plane is judged by is learnt from in its neighbour."""
+    labels = np.zeros((2, 40, 100), np.int32)
+    labels[0, 10:20, 4:14] = 1
+    labels[1, 10:20, 70:80] = 1
+    group = prepare(labels.astype(np.float32), labels, RULE, TARGET)
+    training, validation = hold_out([group], 0.25, np.random.default_rng(0))
+    assert {e.labels.shape for e in training} == {(40, 75)}
+    assert {e.labels.shape for e in validation} == {(40, 25)}
+
+
+def test_a_thin_object_is_held_out_in_part():
+    labels = np.zeros((40, 100), np.int32)
+    labels[:, 50:53] = 1
+    group = prepare(labels.astype(np.float32), labels, RULE, TARGET)
+    (training,), (validation,) = hold_out([group], 0.1, np.random.default_rng(0))
+    assert (training.labels > 0).any()
+    assert (validation.labels > 0).any()
 
 
 def test_without_objects_the_block_parts_the_annotated_area():

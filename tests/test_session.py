@@ -54,6 +54,22 @@ def test_parts_count_by_what_is_annotated_in_them():
     torch.testing.assert_close(pair[0][1], pair[1][1], rtol=1e-3, atol=1e-6)
 
 
+def test_a_gpu_without_room_for_the_network_is_left_for_the_cpu(monkeypatch):
+    begin = module.Run.begin
+
+    def full(checkpoint, config, device):
+        if device.type == "cuda":
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return begin(checkpoint, config, device)
+
+    monkeypatch.setattr(module.Run, "begin", full)
+    one = session(device="cuda")
+    assert one.device.type == "cpu"
+    progress = next(one.advance())
+    assert "the CPU goes on" in progress.message
+    assert np.isfinite(progress.loss)
+
+
 def test_batch_statistics_of_few_patches_count_less():
     few = session(card=CARD)
     momentum = {m.momentum for m in few.run.network.modules() if hasattr(m, "momentum")}

@@ -299,6 +299,17 @@ def test_typical_diameter_counts_objects_plane_by_plane():
     assert typical_diameter([np.full((3, 3), -1)]) is None
 
 
+def test_strokes_and_objects_that_a_region_cuts_off_tell_no_diameter():
+    labels = np.full((40, 80), -1)
+    labels[:, :50] = 0
+    labels[10:20, 10:20] = 1
+    labels[5:35, 40:50] = 2  # up to where nothing is annotated
+    assert typical_diameter([labels]) == pytest.approx(20 / np.pi**0.5, abs=0.1)
+    stroke = np.full((40, 80), -1)
+    stroke[10:14, 10:40] = 1
+    assert typical_diameter([stroke]) is None
+
+
 def test_a_background_that_is_neither_dark_nor_bright_is_never_inverted():
     image, labels = disks()
     gray = image + np.linspace(0, 60, 64)

@@ -48,7 +48,8 @@ def brute_distance_target(labels):
     target = np.zeros(labels.shape)
     for number in np.unique(labels[labels > 0]):
         member = labels == number
-        depth = np.ones(labels.shape) if member.all() else ndimage.distance_transform_edt(member)
+        inside = member | (labels < 0)
+        depth = np.ones(labels.shape) if inside.all() else ndimage.distance_transform_edt(inside)
         target[member] = depth[member] / depth[member].max()
     return target
 
@@ -331,6 +332,20 @@ def test_distance_target_of_touching_squares_has_two_bumps():
 
 def test_distance_target_goes_on_beyond_the_image():
     np.testing.assert_allclose(distance_target(np.array([[0, 1, 1, 1]])), [[0, 1 / 3, 2 / 3, 1]])
+
+
+def test_distance_target_goes_on_where_nothing_is_annotated():
+    labels = np.full((9, 41), -1)
+    labels[:, :21] = 0
+    labels[2:7, 11:21] = 1  # an object that a region cuts off
+    row = distance_target(labels)[4, 11:21]
+    assert (np.diff(row) >= 0).all()
+    assert row[-1] == 1
+    stroke = np.full((30, 60), -1)
+    stroke[10:13, 10:50] = 1  # of a scribble, with the background far off
+    stroke[28, 10:50] = 0
+    assert distance_target(stroke)[stroke > 0].min() > 0.8
+    np.testing.assert_allclose(distance_target(stroke), brute_distance_target(stroke), atol=1e-6)
 
 
 @settings(max_examples=30, deadline=None)

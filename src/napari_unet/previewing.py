@@ -107,7 +107,8 @@ def _drawn(
 ) -> Samples:
     size = network.nearest_valid_sizes(config.patch)[1]
     random = np.random.default_rng(seed)
-    windows = sample_windows(examples, round(WINDOW * size), count, random)
+    inner = network.output_size(size)
+    windows = sample_windows(examples, round(WINDOW * size), count, random, predicted=inner)
     batch = augmentation(config)(windows, size, torch.Generator().manual_seed(seed))
     image, target, weights = (t.numpy() for t in (batch.image, batch.target, batch.weights))
     return Samples(image, target[:, 0].astype(np.uint8), weights[:, 0])

@@ -65,9 +65,12 @@ def _read(table: Path) -> dict[int, str] | None:
     """Return what a table says; None if there is none, or of something else."""
     if not table.is_file():
         return None
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {LABEL, CLASS} <= set(rows.fieldnames or ()):
-            return None
-        said = [((row[LABEL] or "").strip(), (row[CLASS] or "").strip()) for row in rows]
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not {LABEL, CLASS} <= set(rows.fieldnames or ()):
+                return None
+            said = [((row[LABEL] or "").strip(), (row[CLASS] or "").strip()) for row in rows]
+    except (UnicodeDecodeError, csv.Error):  # of another program
+        return None
     return {int(label): kind for label, kind in said if label.isdecimal() and kind}

@@ -160,7 +160,9 @@ def _is_same(one: Path, other: Path) -> bool:
 
 def free_name(wish: str, taken: Iterable[str]) -> str:
     """Return a file name like the one wished for that is not taken, in large letters or small."""
-    name = _FORBIDDEN.sub("_", wish).strip(" .")[:100].removesuffix(_LABELS_MARK) or "image"
+    name = _FORBIDDEN.sub("_", wish).strip(" .")[:100]
+    # What "x.ome" is named, "x" may be named, too: a table of its objects is x.csv.
+    name = name.removesuffix(".ome").removesuffix(_LABELS_MARK) or "image"
     others = {other.casefold() for other in taken}
     number = 1
     free = name

@@ -20,7 +20,7 @@ from napari_unet.library.folders import (
     own_models,
     user_folder,
 )
-from napari_unet.library.hold import Hold, is_held
+from napari_unet.library.hold import Hold, held_message, is_held
 from napari_unet.library.naming import LOG, check_name, free_name, is_taken
 from napari_unet.library.runs import (
     RUN_KEY,
@@ -62,6 +62,7 @@ __all__ = [
     "export",
     "find_model",
     "free_name",
+    "held_message",
     "import_model",
     "is_aside",
     "is_bundled",

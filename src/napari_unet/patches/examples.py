@@ -227,7 +227,7 @@ def _extent_target(labels: NDArray[np.int32]) -> NDArray[np.float32]:
 def _object_classes(plane: Plane, target: Target) -> NDArray[np.intp]:
     """Return the class of the object in each pixel; that of the background says nothing."""
     known = target.classes[1:]
-    if len(known) == 1:
+    if len(known) == 1 or not (plane.labels > 0).any():
         return np.ones(plane.labels.shape, np.intp)
     if plane.classes is None:
         raise ValueError(

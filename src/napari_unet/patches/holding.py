@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet.patches.examples import Example, Plane
 
@@ -35,23 +36,36 @@ def hold_out(
             [e for i, g in enumerate(groups) if i in held for e in g],
         )
     only = rich[0] if rich else 0
-    pairs = [_split_block(e, fraction) for e in groups[only]]
+    pairs = _split_blocks(groups[only], fraction)
     others = [e for i, g in enumerate(groups) if i != only for e in g]
     return [a for a, _ in pairs] + others, [b for _, b in pairs]
 
 
-def _split_block(example: Example, fraction: float) -> tuple[Example, Example]:
-    """Cut along the longer side where the area of objects is parted as asked."""
-    axis = int(np.argmax(example.weights.shape))
-    objects = example.labels > 0
-    counted = objects if objects.any() else example.weights > 0
-    profile = counted.sum(axis=1 - axis).cumsum()
-    cut = int(np.searchsorted(profile, (1 - fraction) * profile[-1])) + 1
-    cut = min(max(cut, 1), example.weights.shape[axis] - 1)
-    return tuple(  # type: ignore[return-value]
-        example.part(tuple(s if a == axis else slice(None) for a in (0, 1)))  # type: ignore[arg-type]
-        for s in (slice(None, cut), slice(cut, None))
-    )
+def _split_blocks(planes: Sequence[Example], fraction: float) -> list[tuple[Example, Example]]:
+    """Cut planes of one stack at one place of their longer side.
+
+    There the area of all objects is parted as asked, and some of it at least lies beyond.
+    """
+    shape = planes[0].weights.shape
+    axis = int(np.argmax(shape))
+    profile = _area_along(axis, [plane.labels > 0 for plane in planes])
+    if not profile.any():
+        profile = _area_along(axis, [plane.weights > 0 for plane in planes])
+    area = profile.cumsum()
+    cut = int(np.searchsorted(area, (1 - fraction) * area[-1])) + 1
+    last = int(np.flatnonzero(profile)[-1]) if profile.any() else shape[axis] - 1
+    cut = min(max(min(cut, last), 1), shape[axis] - 1)
+
+    def part(plane: Example, along: slice) -> Example:
+        return plane.part((along, slice(None)) if axis == 0 else (slice(None), along))
+
+    return [(part(plane, slice(None, cut)), part(plane, slice(cut, None))) for plane in planes]
+
+
+def _area_along(axis: int, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """Return the number of pixels that are set at each place along an axis, in all masks."""
+    area: NDArray[np.intp] = np.sum([mask.sum(axis=1 - axis) for mask in masks], axis=0)
+    return area
 
 
 def limited(examples: Sequence[Shown], pixels: int) -> list[Shown]:

@@ -20,6 +20,8 @@ def sample_windows(
     count: int,
     random: np.random.Generator,
     probabilities: NDArray[np.float64] | None = None,
+    *,
+    predicted: int | None = None,
 ) -> Batch:
     """Cut windows at random places of random examples.
 
@@ -35,6 +37,9 @@ def sample_windows(
         Source of the choices.
     probabilities : array or None
         Of each example; None: all alike.
+    predicted : int or None
+        Side of the middle of a window that a network predicts: that lies in the example, where it
+        is large enough. None: two thirds of the window.
 
     Returns
     -------
@@ -42,7 +47,8 @@ def sample_windows(
         Float32 tensors on the CPU.
     """
     chosen = random.choice(len(examples), count, p=probabilities)
-    windows = [_window(examples[i], size, random) for i in chosen]
+    inner = size * 2 // 3 if predicted is None else predicted
+    windows = [_window(examples[i], size, inner, random) for i in chosen]
     return Batch(
         torch.from_numpy(np.stack([w.image for w in windows])),
         torch.from_numpy(np.stack([w.target for w in windows])),
@@ -50,7 +56,7 @@ def sample_windows(
     )
 
 
-def _window(example: Example, size: int, random: np.random.Generator) -> Example:
+def _window(example: Example, size: int, predicted: int, random: np.random.Generator) -> Example:
     """Cut around a random annotated pixel, so that sparse annotation is seen, too."""
     shape = example.weights.shape
     middle = [int(random.integers(n)) for n in shape]
@@ -59,8 +65,8 @@ def _window(example: Example, size: int, random: np.random.Generator) -> Example
         if annotated.size:
             pick = annotated[random.integers(annotated.size)]
             middle = [int(i) for i in np.unravel_index(pick, shape)]
-    # Two thirds of a window are a patch: where the image is large enough, it stays inside.
-    inset = [min(size // 3, n // 2) for n in shape]
+    # Where the image is large enough, what the network predicts of a patch stays inside.
+    inset = [min(predicted // 2, n // 2) for n in shape]
     middle = [min(max(m, i), n - i) for m, i, n in zip(middle, inset, shape, strict=True)]
     rows, columns = (
         mirrored(m - size // 2, m - size // 2 + size, n) for m, n in zip(middle, shape, strict=True)

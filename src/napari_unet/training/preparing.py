@@ -33,7 +33,7 @@ Prepared = tuple[list[list[Example]], Checkpoint]
 
 
 def median_diameter(examples: Sequence[Example]) -> float | None:
-    """Return the median diameter, in pixels, of disks with the areas of the annotated objects."""
+    """Return the median diameter of objects in examples; see :func:`typical_diameter`."""
     return typical_diameter([e.labels for e in examples])
 
 
@@ -68,10 +68,11 @@ def describe_data(
         If no object is annotated.
     """
     examples = [e for group in groups for e in group]
-    card, diameter = start.card, median_diameter(examples)
-    if diameter is None:
+    card, objects = start.card, sum(object_areas(e.labels).size for e in examples)
+    if not objects:
         raise ValueError("No object is annotated: label at least one (1, 2, ... in the labels).")
-    objects = sum(object_areas(e.labels).size for e in examples)
+    # Of strokes, which tell no size, it learns at the size that is known already.
+    diameter = median_diameter(examples) or card.preprocessing.diameter
     data = f"{len(groups)} annotated images, {objects} objects"
     if not card.target.instances:  # areas have no size of their own
         diameter, data = None, f"{len(groups)} annotated images"

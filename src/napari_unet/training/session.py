@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_unet.augmentation import Augmentation, Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.engines import DeviceError, OutOfMemory, autocast, explain, first_line
+from napari_unet.engines import NO_ROOM, DeviceError, OutOfMemory, autocast, explain, first_line
 from napari_unet.patches import Example, sample_windows
 from napari_unet.training.scoring import Judgement, judge, merit, summarise, weighted_loss
 from napari_unet.training.state import DEFAULT_RATE, Files, Run, described, fingerprint
@@ -62,7 +62,8 @@ class Session:
         self.training, self.validation = training, validation
         self.card, self.config, self.device = start.card, config, device
         self.probabilities: NDArray[np.float64] | None = None
-        self.run = Run.begin(start, config, device)
+        self._message = ""
+        self.run = self._begin(start)
         self.files = Files(output) if output is not None else None
         self.best = start
         self.start: str | None = None
@@ -76,8 +77,20 @@ class Session:
         if config.compile:
             self._predict = torch.compile(self._predict)
         self._clock = self._saved = time.monotonic()
-        self._message = ""
         self._remember()
+
+    def _begin(self, start: Checkpoint) -> Run:
+        """Begin on the device, or on the CPU where a GPU has no room for the network alone."""
+        try:
+            return Run.begin(start, self.config, self.device)
+        except RuntimeError as error:
+            problem = explain(error, self.device)
+            if not isinstance(problem, OutOfMemory) or self.device.type == "cpu":
+                raise problem from error
+        # Past the handler the traceback is gone, and with it what was on the GPU by then.
+        self.device = torch.device("cpu")
+        self._message = f"{NO_ROOM} It is slower."
+        return Run.begin(start, self.config, self.device)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -177,7 +190,12 @@ class Session:
         size = self.card.network.nearest_valid_sizes(self.run.patch)[1]
         random = np.random.default_rng((config.seed, iteration))
         windows = sample_windows(
-            self.training, round(WINDOW * size), config.batch, random, self.probabilities
+            self.training,
+            round(WINDOW * size),
+            config.batch,
+            random,
+            self.probabilities,
+            predicted=self.card.network.output_size(size),
         )
         generator = torch.Generator(self.device).manual_seed(int(random.integers(2**62)))
         return self._augment(windows.to(self.device), size, generator)
@@ -203,11 +221,12 @@ class Session:
         run = self.run
         run.prepare(rate)
         parts = split(batch, run.together)
-        total = sum(float((part.weights > 0).sum()) for part in parts) or 1.0
+        # Each part counts by its annotated pixels, so that the sum is the loss of the batch.
+        counted = [self._counted(part) for part in parts]
+        total = sum(counted) or 1.0
         loss = 0.0
         for number, part in enumerate(parts):
-            # Each part counts by its annotated pixels, so that the sum is the loss of the batch.
-            share = float((part.weights > 0).sum()) / total if len(parts) > 1 else 1.0
+            share = counted[number] / total if len(parts) > 1 else 1.0
             partial = self._loss(part, number) * share
             partial.backward()
             loss += float(partial.detach())
@@ -216,6 +235,13 @@ class Session:
             return nan
         run.step(self.config)
         return loss
+
+    def _counted(self, batch: Batch) -> float:
+        """Return how many annotated pixels a network sees that may not pad its convolutions."""
+        size = batch.weights.shape[-1]
+        margin = (size - self.card.network.output_size(size)) // 2
+        inner = slice(margin, size - margin)
+        return float((batch.weights[..., inner, inner] > 0).sum())
 
     def _loss(self, batch: Batch, number: int) -> Tensor:
         """Return the loss of a part of a batch, the mean over what the network predicts."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_unet.config import Preprocessing
 from napari_unet.preprocessing import Array, as_planes, background
@@ -62,6 +63,9 @@ def object_areas(labels: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
 def typical_diameter(annotations: Sequence[NDArray[np.integer[Any]]]) -> float | None:
     """Return the median diameter, in pixels, of disks with the areas of the annotated objects.
 
+    Objects beside pixels that are not annotated do not count: they may go on there, as a stroke
+    of a scribble does on all sides.
+
     Parameters
     ----------
     annotations : sequence of integer arrays (..., Y, X)
@@ -70,11 +74,21 @@ def typical_diameter(annotations: Sequence[NDArray[np.integer[Any]]]) -> float |
     Returns
     -------
     float or None
-        None if there is no object.
+        None if there is no object whose outline is annotated.
     """
     planes = [plane for a in annotations for plane in np.reshape(a, (-1, *np.shape(a)[-2:]))]
-    areas = np.concatenate([np.zeros(0, np.intp), *(object_areas(plane) for plane in planes)])
+    whole = (object_areas(_outlined(plane)) for plane in planes)
+    areas = np.concatenate([np.zeros(0, np.intp), *whole])
     return round(float(np.median(np.sqrt(4 * areas / np.pi))), 1) if areas.size else None
+
+
+def _outlined(labels: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the labels of a plane without objects that touch what is not annotated."""
+    unknown = labels < 0
+    if not unknown.any():
+        return labels
+    open_ended = np.unique(labels[ndimage.binary_dilation(unknown) & (labels > 0)])
+    return np.where(np.isin(labels, open_ended), 0, labels)
 
 
 def sizes_to_try(

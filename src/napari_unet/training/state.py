@@ -198,6 +198,8 @@ def fingerprint(*parts: Sequence[Example]) -> str:
             digest.update(str(example.labels.shape).encode())
             digest.update(np.ascontiguousarray(example.labels).data)
             digest.update(np.ascontiguousarray(example.image).data)
+            if example.classes is not None:
+                digest.update(np.ascontiguousarray(example.target).data)
     return digest.hexdigest()[:16]
 
 

@@ -178,6 +178,7 @@ def distance_target(labels: Labels) -> NDArray[np.float32]:
     """Return, inside each object, the distance to its border divided by its maximum there.
 
     The border of an object is the nearest pixel that is not of it, so touching objects rise apart.
+    Pixels that are not annotated are no border: there, an object may go on.
 
     Returns
     -------
@@ -196,11 +197,52 @@ def distance_target(labels: Labels) -> NDArray[np.float32]:
         # A transform without any border measures to nowhere.
         inside = member if member.all() else ndimage.distance_transform_edt(member)
         depth[window] += inside
+    for window, member, to_others in _open_ended(labels):
+        depth[window][member] = to_others[member]
     inside = labels > 0
     deepest = np.zeros(labels.max(initial=0) + 1, np.float32)
     np.maximum.at(deepest, labels[inside], depth[inside])
     depth[inside] /= deepest[labels[inside]]
     return depth
+
+
+def _open_ended(labels: NDArray[np.int32]) -> Iterator[tuple[Box, Mask, NDArray[np.floating]]]:
+    """Yield objects that touch pixels without annotation, by window, pixels and distances.
+
+    These are to what is annotated as something else, which may lie beyond the window.
+    """
+    unknown = labels < 0
+    if not unknown.any():
+        return
+    beside = ndimage.binary_dilation(unknown, np.ones((3,) * labels.ndim, bool))
+    numbers = set(np.unique(labels[beside & (labels > 0)]).tolist())
+    for number, window in objects(labels):
+        if number in numbers:
+            member = labels[window] == number
+            yield window, member, _distances(window, member, unknown)
+
+
+def _distances(window: Box, member: Mask, unknown: Mask) -> NDArray[np.floating]:
+    """Return how far an object's pixels are from annotated ones that are not its own."""
+    margin = 1
+    while True:
+        wide = tuple(
+            slice(max(s.start - margin, 0), min(s.stop + margin, n))
+            for s, n in zip(window, unknown.shape, strict=True)
+        )
+        own = tuple(
+            slice(s.start - w.start, s.stop - w.start) for s, w in zip(window, wide, strict=True)
+        )
+        inside = unknown[wide].copy()
+        inside[own] |= member
+        is_whole = inside.shape == unknown.shape
+        if not inside.all():
+            far: NDArray[np.floating] = ndimage.distance_transform_edt(inside)[own]
+            if is_whole or far[member].max() <= margin:
+                return far
+        elif is_whole:
+            return member.astype(np.float32)
+        margin = max(2 * margin, *member.shape)
 
 
 def checked_steps(
