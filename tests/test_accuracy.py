@@ -22,3 +22,14 @@ def test_bundled_model_finds_nuclei(data_folder: Path):
     assert len(evaluation.images) == 50
     assert found[0.5] >= 0.78
     assert found[0.7] >= 0.62
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "least"), [("usiigaci", 0.40), ("bbbc030_cho_dic", 0.87)])
+def test_bundled_model_finds_cells(data_folder: Path, name: str, least: float):
+    test = data_folder / name / "test"
+    evaluation = average_precision(
+        (segment(read_image(image).data, "cells"), read_labels(labels))
+        for image, labels in pair_by_stem(test / "images", test / "labels")
+    )
+    assert evaluation.pooled[0].ap >= least

@@ -235,16 +235,23 @@ def test_what_is_read_while_it_is_written_is_whole(tmp_path: Path):
     over = threading.Event()
 
     def write() -> None:
-        for i in range(60):
-            write_annotation(path, states[i % 3])
-        over.set()
+        try:
+            for i in range(60):
+                write_annotation(path, states[i % 3])
+        finally:
+            over.set()
 
     thread = threading.Thread(target=write)
     thread.start()
+    reads = 0
     while not over.is_set():
-        labels = read_annotation(path).labels
-        assert any(np.array_equal(labels, state.labels) for state in states)
+        read, reads = read_annotation(path), reads + 1
+        assert any(
+            read.mode is state.mode and np.array_equal(read.labels, state.labels)
+            for state in states
+        )
     thread.join()
+    assert reads
 
 
 def test_what_is_replaced_while_it_is_read_is_whole(tmp_path: Path, monkeypatch):

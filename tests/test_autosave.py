@@ -88,11 +88,11 @@ def test_one_who_never_pauses_is_saved_all_the_same(
 ):
     start = time.monotonic()
     value = 0
-    while time.monotonic() - start < 10 * INTERVAL:
+    while len(writes) < 2 and time.monotonic() - start < 100 * INTERVAL:
         value += 1
         autosave.submit(tmp_path / "a.tif", annotation(value))
         time.sleep(0.005)
-    assert 2 <= len(writes) <= 10
+    assert 2 <= len(writes) < value / 2
     assert autosave.flush(10)
     assert writes[-1] == ("a.tif", value)
 
@@ -162,20 +162,20 @@ def test_a_change_during_a_write_is_written_after_it(
     tmp_path: Path, autosave: Autosave, monkeypatch: pytest.MonkeyPatch
 ):
     real = storage.write_annotation
-    begun, go_on = Event(), Event()
+    begun, go_on, written = Event(), Event(), Event()
 
     def slow(path: Path, drawn: Annotation) -> Path:
         begun.set()
         assert go_on.wait(10)
+        written.set()
         return real(path, drawn)
 
     monkeypatch.setattr(storage, "write_annotation", slow)
     autosave.submit(tmp_path / "a.tif", annotation(1))
     assert begun.wait(10)
     assert not autosave.flush(0.01)
-    start = time.monotonic()
     autosave.submit(tmp_path / "a.tif", annotation(2))
-    assert time.monotonic() - start < 0.05  # the window waits for no disk
+    assert not written.is_set()  # the window waits for no disk
     go_on.set()
     assert autosave.flush(10)
     assert read_annotation(tmp_path / "a.tif").labels.max() == 2

@@ -134,6 +134,20 @@ def cluster():
 # What distributed says of a machine that is slow, or of a worker that was killed.
 @pytest.mark.filterwarnings("ignore::UserWarning:distributed")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("flag", ["--workers", "--scheduler"])
+def test_the_command_line_shares_the_work(image: Path, config: SegmentConfig, cluster, flag: str):
+    out = image.with_name("out.zarr")
+    value = "2" if flag == "--workers" else cluster.scheduler_address
+    command = ["segment", str(image), "--model", config.model, "--device", "cpu", "--tile", "32"]
+    assert main([*command, "--min-size", "0", flag, value, "-o", str(out)]) == 0
+    precision = zarr.open_group(out).attrs["napari_unet"]["precision"]
+    engine, card = load_engine(config, precision)
+    expected = finished(image, "expected.zarr", config, engine=engine, card=card)
+    np.testing.assert_array_equal(ngff.open_zarr(out).data[:], expected)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:distributed")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("seen", [True, False], ids=["shared disk", "pixels travel"])
 def test_a_worker_that_is_killed_loses_nothing(

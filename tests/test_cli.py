@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 from napari_unet.annotations import Annotation, Mode, Project, Region, write_annotation
 from napari_unet.batch import Job, Overview
 from napari_unet.cli import _parser, main, segment, train
+from napari_unet.cli.flags import given
 from napari_unet.cli.segment import FLAGS as SEGMENT_FLAGS
 from napari_unet.cli.train import FLAGS as TRAIN_FLAGS
 from napari_unet.config import (
@@ -29,8 +30,11 @@ from napari_unet.config import (
     UNetPlusPlusConfig,
 )
 from napari_unet.images import write_labels
-from napari_unet.library import read_card
+from napari_unet.library import can_go_on, read_card
 from napari_unet.metrics import METRICS
+from napari_unet.provenance import Provenance
+from napari_unet.training import Files
+from napari_unet.weightmap import weight_map
 
 FAST = ("--device", "cpu")
 
@@ -112,6 +116,39 @@ def test_each_config_field_is_a_flag_or_hidden(config: type, flags: dict[str, tu
 )
 def test_the_flags_people_know_are_read(line: str):
     _parser().parse_args(line.split())
+
+
+def test_flags_become_the_config():
+    line = "segment a.tif --channel 0,1 --threshold 0.3 --tile 64 --no-fill-holes --diameter 12"
+    expected = {"channel": (0, 1), "threshold": 0.3, "tile": 64, "fill_holes": False}
+    assert given(_parser().parse_args(line.split()), SegmentConfig) == expected | {"diameter": 12}
+    line = "train i l -o m.safetensors --minutes 2 --optimizer sgd --w0 8 --sigma 4 --seed 3"
+    expected = {"minutes": 2, "optimizer": "sgd", "w0": 8, "sigma": 4, "seed": 3}
+    assert given(_parser().parse_args(line.split()), TrainConfig) == expected
+
+
+@pytest.mark.parametrize(
+    ("flag", "made"),
+    [
+        ("--measure", "_objects.csv"),
+        ("--boxes", "_boxes.csv"),
+        ("--rois", "_rois.zip"),
+        ("--scores", "_scores.tif"),
+    ],
+)
+def test_each_flag_writes_its_file(images: Path, tmp_path: Path, flag: str, made: str):
+    out = tmp_path / "out"
+    assert run("segment", images / "cells 0.tif", "-o", out, flag, *FAST) == 0
+    written = {path.name for path in out.iterdir() if path.suffix != ".json"}
+    assert written == {"cells 0_labels.tif", f"cells 0{made}"}
+
+
+def test_labels_as_ome_tiff(images: Path, tmp_path: Path):
+    assert run("segment", images / "cells 0.tif", "-o", tmp_path / "out", "--ome", *FAST) == 0
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == "cells 0_labels.ome.tif"
+    with tifffile.TiffFile(path) as file:
+        assert file.is_ome
 
 
 @pytest.mark.parametrize(
@@ -368,6 +405,11 @@ def test_weightmap(tmp_path: Path):
     assert weights.dtype == np.float32
     assert weights[10, 14] > weights[25, 14] + 3
     assert run("weightmap", tmp_path / "l.tif", "-o", out) == 2
+    for recipe, options in (("paper", (10, 5)), ("few-shot", (5, 5))):
+        command = ("weightmap", tmp_path / "l.tif", "-o", out, "--recipe", recipe, "--force")
+        assert run(*command) == 0
+        expected = weight_map(labels, *options, balance=recipe == "paper")
+        np.testing.assert_allclose(tifffile.imread(out), expected, rtol=1e-6)
 
 
 @pytest.fixture
@@ -466,6 +508,10 @@ def test_evaluate_stacks_whose_objects_are_numbered_by_plane(
         assert main([*command, *options]) == 0
         counts.append(json.loads(capsys.readouterr().out)["pooled"]["0.5"]["tp"])
     assert counts == [1, 2]
+    write_labels(tmp_path / "found.tif", truth, made=Provenance(SegmentConfig(), "0" * 64))
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["pooled"]["0.5"]["tp"] == 2, "what segment has written is known by its record"
     assert main([*command, "--by-plane", "--metrics", "pixel-error"]) == 2
     assert "--by-plane numbers objects" in capsys.readouterr().err
 
@@ -642,6 +688,11 @@ def test_ctrl_c_keeps_the_best(annotated: tuple[Path, Path], tmp_path: Path):
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert "done" in out
+    files = Files(model)
+    assert read_card(model).provenance["training"]["iteration"] >= 0
+    assert read_card(files.last).provenance["training"]["iteration"] > 0
+    assert can_go_on(files.state)
+    assert len(files.log.read_text("utf-8").splitlines()) > 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a display")

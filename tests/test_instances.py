@@ -377,4 +377,15 @@ def test_extent_says_where_objects_end_and_the_classes_where_they_are_parted():
     less = label_scores(*object_evidence(scores[:3], Target(extras=("distance",))))
     assert (less > 0).sum() < 0.7 * (labels > 0).sum()
     alone = object_evidence(scores[[0, 1, 3]], Target(extras=("extent",)))
-    np.testing.assert_array_equal(alone, (extent, inside))
+    np.testing.assert_array_equal(alone[:2], (extent, inside))
+
+
+def test_a_gap_between_extents_is_background():
+    labels = np.zeros((20, 30), np.int32)
+    labels[4:16, 3:14], labels[4:16, 15:26] = 1, 2
+    inside = (labels > 0).astype(float)
+    scores = np.stack([1 - inside, inside, inside])
+    apart = label_scores(*object_evidence(scores, Target(extras=("extent",))))
+    np.testing.assert_array_equal(apart, labels)
+    grown = label_scores(*object_evidence(scores[:2], Target()))
+    assert (grown[6:14, 14] > 0).all(), "of classes it is the ridge that training made"

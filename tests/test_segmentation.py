@@ -194,6 +194,8 @@ def test_bundled_model_labels_in_two_lines():
     labels = napari_unet.segment(cell()[:200, :200], model="nuclei", device="cpu")
     assert labels.shape == (200, 200)
     assert labels.dtype == np.int32
+    nuclei = napari_unet.segment(load_sample("tissue")[:200, :200], device="cpu")
+    assert nuclei.max() > 20
 
 
 def test_labels_of_the_bundled_model_do_not_depend_on_the_tile(monkeypatch: pytest.MonkeyPatch):

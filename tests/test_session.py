@@ -221,7 +221,7 @@ def test_a_stop_in_a_validation_is_made_up_for(monkeypatch: pytest.MonkeyPatch, 
         rest = list(steps(f"broken {at}", resume=True))
         told = {p.iteration: p.validation for p in [*rest] if p.validation}
         assert told == {p.iteration: p.validation for p in straight if p.iteration in told}
-        assert set(told) == {3, 6} if at == 3 else {6}
+        assert set(told) == ({3, 6} if at == 3 else {6})
         assert not can_go_on(files.state)
         logs = [Files(tmp_path / f"{n} {at}" / "m.safetensors").log for n in ("straight", "broken")]
         first, second = (

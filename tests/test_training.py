@@ -388,12 +388,12 @@ def test_train_in_one_call_and_segment_with_it(tmp_path: Path):
     images, labels = zip(*(disks(seed) for seed in range(3)), strict=True)
     output = tmp_path / "mine.safetensors"
     best = napari_unet.train(
-        images, labels, output, device="cpu", iterations=4, patch=32, batch=2, validate_every=2
+        images, labels, output, device="cpu", iterations=90, patch=32, batch=2, learning_rate=1e-2
     )
     assert torch.equal(weights_of(best), weights_of(Checkpoint.load(output)))
     found = napari_unet.segment(images[0], model=output, device="cpu")
     assert found.shape == images[0].shape
-    assert 0 <= iou(found, labels[0]) <= 1
+    assert iou(found, labels[0]) > 0.7
 
 
 def test_unknown_recipe_lists_those_known():

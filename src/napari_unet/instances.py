@@ -11,7 +11,7 @@ dimensions unless said otherwise, and return new arrays.
 from collections.abc import Iterator
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,19 @@ RIDGE_REACH = 3
 """Pixels to look for a second object from a ridge pixel: ridge width plus one."""
 
 
-def object_evidence(scores: Floats, target: Target) -> tuple[Floats, Floats | None]:
-    """Return what objects are found by in a network's scores (K, Y, X): foreground and distance.
+class Evidence(NamedTuple):
+    """What objects are found by: the first arguments of :func:`label_scores`."""
 
-    With an output "extent", that is the foreground. Objects are split by the mean of the output
-    "distance" and the score of the classes, which is low on the ridges between them.
+    foreground: Floats
+    distance: Floats | None
+    ridges: bool
+
+
+def object_evidence(scores: Floats, target: Target) -> Evidence:
+    """Return what objects are found by in a network's scores (K, Y, X).
+
+    With an output "extent", that is the foreground, without ridges between objects. They are split
+    by the mean of the output "distance" and the score of the classes, which is low on the ridges.
 
     Scores of 0 everywhere, where nothing was predicted, are background.
     """
@@ -46,13 +54,15 @@ def object_evidence(scores: Floats, target: Target) -> tuple[Floats, Floats | No
     extras = dict(zip(target.extras, scores[classes:], strict=True))
     foreground, distance = scores[1:classes].sum(axis=0), extras.get("distance")
     if "extent" not in extras:
-        return foreground, distance
-    return extras["extent"], foreground if distance is None else (distance + foreground) / 2
+        return Evidence(foreground, distance, target.has_ridges)
+    split_by = foreground if distance is None else (distance + foreground) / 2
+    return Evidence(extras["extent"], split_by, target.has_ridges)
 
 
 def label_scores(
     foreground: Floats,
     distance: Floats | None = None,
+    ridges: bool = True,
     *,
     threshold: float = 0.4,
     prominence: float = PROMINENCE,
@@ -65,7 +75,7 @@ def label_scores(
 
     Objects are the components of ``foreground >= threshold``. Those in which `distance` has
     several peaks are split between them (:func:`split_touching`). Small objects are dropped, and
-    the others grow back into the ridges between them (:func:`grow_into_ridges`).
+    the others grow back into the ridges between them (:func:`grow_into_ridges`), if there are any.
 
     Pixels belong together where they share a face (4-connected in 2D), so that a ridge also
     separates what touches by a corner.
@@ -76,6 +86,9 @@ def label_scores(
         Score of being in an object, in [0, 1]. NaN is background.
     distance : float array of the same shape, optional
         Distance to the object's border divided by its maximum in the object: 1 in the middle.
+    ridges : bool
+        Whether touching objects have a ridge of background between them in `foreground`. Where
+        they have none, growing would fill true gaps.
     threshold : float
         Foreground score from which a pixel belongs to an object.
     prominence : float
@@ -116,7 +129,8 @@ def label_scores(
         labels = np.where(uncut > remove_small_objects(uncut, min_size), 0, labels)
     else:
         labels = remove_small_objects(labels, min_size)
-    labels = grow_into_ridges(labels)
+    if ridges:
+        labels = grow_into_ridges(labels)
     if remove_border:
         labels = remove_border_objects(labels)
     return relabel(labels)

@@ -154,9 +154,7 @@ def test_new_annotation_paint_and_it_is_on_disk(open_dock, qtbot, folder) -> Non
     assert not list(folder.glob("*.tif")), "nothing is drawn yet"
     drag(viewer, labels, (20, 20), (20, 40))
     assert dock.state.text() == "Saving…"
-    begun = time.monotonic()
     saved(qtbot, dock)
-    assert time.monotonic() - begun < 5
     np.testing.assert_array_equal(tifffile.imread(folder / "cells.tif"), labels.data)
     qtbot.waitUntil(lambda: dock.counts.text().startswith("1 object, 4,800 pixels"))
     undo(viewer)  # of which napari tells by no event of painting

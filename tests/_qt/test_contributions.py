@@ -10,7 +10,9 @@ import tifffile
 from npe2 import PluginManifest
 
 import napari_unet
+from napari_unet._qt import contributions
 from napari_unet._qt.contributions import save_labels
+from napari_unet._qt.layers import pixel_sides
 from napari_unet.config import SegmentConfig
 from napari_unet.images import find_provenance, read_image, read_provenance, write_labels
 from napari_unet.provenance import KEY, Provenance
@@ -36,6 +38,22 @@ def test_each_sample_is_listed_and_opens():
 def _resolve(name: str) -> object:
     module, attribute = name.split(":")
     return getattr(__import__(module, fromlist=[attribute]), attribute)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_each_sample_opens_with_its_scale(name: str, make_napari_viewer, monkeypatch) -> None:
+    """Of pixels that stand for those that would be fetched."""
+    order = list(SAMPLES)
+
+    def loaded(asked: str) -> np.ndarray:
+        return np.full((8,) * len(SAMPLES[asked].axes), order.index(asked), np.uint8)
+
+    monkeypatch.setattr(contributions, "load_sample", loaded)
+    (layer,) = make_napari_viewer().open_sample(NAME, name)
+    assert layer.name == name
+    assert layer.data.flat[0] == order.index(name)
+    size = SAMPLES[name].pixel_size
+    assert pixel_sides(layer) == (size and pytest.approx((size, size)))
 
 
 def test_the_bundled_sample_opens_in_the_viewer(make_napari_viewer) -> None:

@@ -17,7 +17,7 @@ from qtpy.QtTest import QTest
 
 from napari_unet import training
 from napari_unet._qt.annotation_layers import PATH
-from napari_unet._qt.fine_tune import forecast, plan
+from napari_unet._qt.fine_tune import plan
 from napari_unet._qt.fine_tune import widget as fine_tune
 from napari_unet._qt.fine_tune.lesson import Lesson, tune_steps
 from napari_unet._qt.fine_tune.overlays import placed
@@ -288,7 +288,7 @@ def test_stop_keeps_the_best_and_resume_goes_on_another_day(open_dock, qtbot, mo
     assert {path: path.read_bytes() for path in user_folder().glob("*my-tiny*")} == kept
 
 
-def test_how_it_goes_is_told_and_what_matters_stays(open_dock, qtbot, script) -> None:
+def test_how_it_goes_is_told_and_what_matters_stays(open_dock, qtbot, script, monkeypatch) -> None:
     viewer, dock = open_dock()
     for layer in viewer.layers:
         layer.scale = (0.5, 0.5)
@@ -303,8 +303,10 @@ def test_how_it_goes_is_told_and_what_matters_stays(open_dock, qtbot, script) ->
     assert "patches of 96 pixels" in dock.message.text()
     at = viewer.layers["cells 0"].data_to_world((32.5, 0.5))
     np.testing.assert_allclose(layer.data_to_world((0, 0)), at)
+    told, show = [], dock.status.setText
+    monkeypatch.setattr(dock.status, "setText", lambda text: (told.append(text), show(text)))
     script.say()
-    qtbot.waitUntil(lambda: "2.0 GB" in dock.status.text() or "left" not in dock.status.text())
+    qtbot.waitUntil(lambda: any("about 4 min left" in t and "2.0 GB" in t for t in told))
     script.say(preview=overlay("preview", side=8))
     qtbot.waitUntil(lambda: layer.data.shape == (8, 16))
     assert viewer.layers["cells 0 preview"] is layer
@@ -410,9 +412,9 @@ def test_what_it_will_take_is_told_before(open_dock, qtbot, monkeypatch) -> None
         return Estimate(360, 0.5, "cpu", len(task.pairs), 16, 4, 0.5)
 
     monkeypatch.setattr(training, "estimate", estimate)
-    monkeypatch.setattr(forecast, "DELAY", 300)
     monkeypatch.setattr(fine_tune, "AGAIN", 300)
     viewer, dock = open_dock(show=True)
+    dock._forecast._timer.setInterval(300)  # from now on: how long opening takes, nobody knows
     _, weights = viewer.window.add_plugin_dock_widget(PLUGIN, "Weight Map")
     qtbot.waitUntil(lambda: "About 6 min on this CPU" in dock.status.text(), timeout=20_000)
     assert [task.start for task in asked] == ["tiny"]  # the choices before have been given up

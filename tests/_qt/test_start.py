@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_unet._qt.annotate.start import Start, Subject, begin
+import napari_unet
+from napari_unet._qt.annotate.start import Start, Subject, begin, open_entry
 from napari_unet.annotations import (
     Annotation,
     Autosave,
@@ -20,6 +21,7 @@ from napari_unet.annotations import (
     storage,
     write_annotation,
 )
+from napari_unet.samples import load_sample
 
 SHAPE = (5, 20, 30)
 
@@ -95,3 +97,16 @@ def test_what_could_not_be_saved_is_begun_with(
     autosave.submit(path, start.annotation)
     assert autosave.flush(10)
     np.testing.assert_array_equal(read_annotation(path).labels, start.annotation.labels)
+
+
+def test_an_image_without_an_annotation_is_predicted(project, autosave, tmp_path: Path) -> None:
+    image = load_sample("tissue")[:128, :128]
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    entry = project.add(tmp_path / "a.tif")
+    first = begun(open_entry(project, entry, Mode.REGIONS, "nuclei", autosave))
+    assert first.result is not None
+    np.testing.assert_array_equal(first.result, napari_unet.segment(image, "nuclei"))
+    assert first.result.max() > 5
+    write_annotation(first.path, Annotation(np.ones(image.shape[:2], np.int32)))
+    again = begun(open_entry(project, entry, Mode.REGIONS, "nuclei", autosave))
+    assert again.result is None

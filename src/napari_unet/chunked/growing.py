@@ -22,7 +22,9 @@ def grow(plan: Plan, index: int) -> str:
     plane, *_ = plan.seen.place(index)
     region, around = plan.seen.region(index), plan.seen.around(index, RIDGE_REACH)
     labels, keys = _compose(plan, plane, around)
-    grown = grow_into_ridges(labels)[within(region, around)]
+    if plan.card.target.has_ridges:
+        labels = grow_into_ridges(labels)
+    grown = labels[within(region, around)]
     present = np.bincount(grown.ravel(), minlength=keys.size + 1) > 0
     present[0] = False
     numbers = (np.cumsum(present) * present).astype(np.int32)

@@ -44,7 +44,8 @@ def predict(plan: Plan, index: int, engine: Engine | None = None) -> str:
         scores, message = _scores(plan, index, network)
     target = plan.card.target
     if target.instances:
-        found = _cut(plan, index, *object_evidence(scores, target))
+        foreground, distance, _ = object_evidence(scores, target)
+        found = _cut(plan, index, foreground, distance)
     else:
         found = Runs.of(class_map(scores[: len(target.classes)])).arrays()
     plan.work.save(f"parts/{index}", **found)

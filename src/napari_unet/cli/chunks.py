@@ -101,7 +101,7 @@ def _follow(steps: Any, bar: Any) -> ChunkedSegmentation | None:
             bar.clear()
             warn(str(error))
             return None
-        has_begun = True
+        has_begun = step.step != "measuring"
         if step.message:
             bar.clear()
             warn(step.message)

@@ -73,9 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by-plane",
         action="store_true",
-        help="objects of stacks are numbered anew in each plane, as napari-unet segment does",
+        help="objects of stacks are numbered anew in each plane, as napari-unet segment does; known"
+        " of labels that it has written",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, image by image, too")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON instead, with the values of each image"
+    )
 
 
 def run(arguments: argparse.Namespace) -> bool:
@@ -92,12 +95,13 @@ def run(arguments: argparse.Namespace) -> bool:
     names = list(dict.fromkeys(arguments.metrics))
     check_names(names)
     others = [name for name in names if name not in MAP_ERRORS]
+    objects = others == names and CLASSES not in names
     if arguments.membranes and others:
         raise ValueError(
             f"--membranes goes with the ISBI 2012 metrics alone, not with {', '.join(others)}:"
             " evaluate those in a run of their own."
         )
-    if arguments.by_plane and (len(others) < len(names) or CLASSES in names):
+    if arguments.by_plane and not objects:
         raise ValueError(
             f"--by-plane numbers objects, of which the ISBI 2012 metrics and {CLASSES} have none:"
             " evaluate those in a run of their own."
@@ -110,7 +114,7 @@ def run(arguments: argparse.Namespace) -> bool:
             try:
                 if arguments.membranes:
                     found, wanted = turn_over(found, wanted)
-                if arguments.by_plane:
+                if arguments.by_plane or (objects and _is_by_plane(prediction, found)):
                     found, wanted = number_by_plane(found), number_by_plane(wanted)
                 images[truth.stem] = measure(found, wanted, names)
             except ValueError as error:
@@ -131,6 +135,13 @@ def _read(prediction: Path, truth: Path, as_map: bool) -> tuple[NDArray[Any], ND
             " have one shape."
         )
     return found, wanted
+
+
+def _is_by_plane(prediction: Path, found: NDArray[Any]) -> bool:
+    """Say whether labels are of a stack and say of themselves that napari-unet has found them."""
+    from napari_unet.images import find_provenance
+
+    return found.ndim > 2 and find_provenance(prediction) is not None
 
 
 def _as_table(images: Sequence[Measured]) -> str:

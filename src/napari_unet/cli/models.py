@@ -1,4 +1,4 @@
-"""List the models, or describe, rename, delete, export or import one."""
+"""List the models, or describe, rename, delete, export, import or prune one."""
 
 from __future__ import annotations
 

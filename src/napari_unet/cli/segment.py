@@ -23,9 +23,17 @@ FLAGS = {
     "model": ("NAME", "a model's name, or the path of a .safetensors file"),
     "device": ("", "where the network runs; auto takes a GPU if there is one"),
     "diameter": ("PX", "typical object diameter in the image, in pixels"),
-    "pixel_size": ("UM", "pixel size of the image in micrometres, over the one in the file"),
+    "pixel_size": (
+        "UM",
+        "pixel size of the image in micrometres, over the one in the file; for models that were"
+        " trained at a known one, unlike the bundled ones (for tables: measure --pixel-size)",
+    ),
     "channel": ("N", "channel to use, counted from 0; N,M for a model of two channels"),
-    "tile": ("N", "side of the square written at a time, in pixels; by free memory if not given"),
+    "tile": (
+        "N",
+        "side of the square written at a time, in pixels of the network; by default as free memory"
+        " allows, and 1152 for -o OUT.zarr",
+    ),
     "averaged": ("", "average over eight flips and turns: somewhat better, eight times slower"),
     "threshold": ("T", "foreground score from which a pixel belongs to an object"),
     "min_size": (

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from napari_unet.cli.terminal import tell
+from napari_unet.config import RECIPES
 from napari_unet.files import is_same
 
 
@@ -15,8 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="a .tif path (float32)"
     )
-    parser.add_argument("--w0", type=float, default=10.0, help="height of the term (10)")
-    parser.add_argument("--sigma", type=float, default=5.0, help="its width, pixels (5)")
+    parser.add_argument(
+        "--recipe",
+        choices=list(RECIPES),
+        default="paper",
+        help="whose w0, sigma and balance of classes to take (paper)",
+    )
+    parser.add_argument("--w0", type=float, help="height of the term, instead")
+    parser.add_argument("--sigma", type=float, help="its width in pixels, instead")
     parser.add_argument("--force", action="store_true", help="write over an existing file")
 
 
@@ -34,7 +41,10 @@ def run(arguments: argparse.Namespace) -> bool:
         raise ValueError(f"{output} exists already: write over it with --force.")
     labels = read_labels(arguments.labels)
     planes = labels.reshape(-1, *labels.shape[-2:])
-    maps = [weight_map(plane, arguments.w0, arguments.sigma) for plane in planes]
+    training = RECIPES[arguments.recipe].training
+    w0 = training.w0 if arguments.w0 is None else arguments.w0
+    sigma = training.sigma if arguments.sigma is None else arguments.sigma
+    maps = [weight_map(plane, w0, sigma, balance=training.balance) for plane in planes]
     weights = np.stack(maps).reshape(labels.shape)
     write_image(output, weights)
     tell(f"{arguments.labels} -> {output}: weights {weights.min():.2f} to {weights.max():.2f}")

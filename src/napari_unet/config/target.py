@@ -85,6 +85,11 @@ class Target(Record):
         return len(self.classes) + len(self.extras)
 
     @property
+    def has_ridges(self) -> bool:
+        """Whether what objects are found by leaves ridges between those that touch."""
+        return self.instances and "extent" not in self.extras
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """What each output of the network is called."""
         skipped = 1 if self.activation == "sigmoid" else 0

@@ -40,7 +40,8 @@ from napari_unet.library import (
 FIELDS = {
     "minutes": Field(
         "Minutes",
-        "How long to learn at most; it ends sooner if it gets no better for a while.",
+        "How long to learn at most; what is taught further ends sooner if it gets no better for a"
+        " while.",
         empty="by steps",
         options={"min": 0.0, "max": 10_000.0, "step": 1.0},
     ),

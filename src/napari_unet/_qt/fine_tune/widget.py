@@ -76,7 +76,9 @@ class FineTuneWidget(QWidget):
         )
         self.stop_button = button("Stop", "End after this step, and keep the best so far.")
         self.resume_button = button(
-            "Resume", "Go on with the run of that name, exactly where it was stopped."
+            "Resume",
+            "Go on with the run of that name, exactly where it was stopped, with the annotations"
+            " that it had.",
         )
         self.status = QLabel()  # what a run will take; how far it is
         self.progress = TuneBar()

@@ -47,8 +47,8 @@ ADVANCED = {
     ),
     "tile": Field(
         "Tile",
-        "Side of the squares in which the image is segmented, in pixels. Smaller ones need less"
-        " memory; the result is the same.",
+        "Side of the squares in which the image is segmented, in network pixels. Smaller ones"
+        " need less memory; the result is the same.",
         empty="auto",
         options={"min": 0, "max": 8192, "step": 64},
     ),
