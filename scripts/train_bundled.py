@@ -31,9 +31,11 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unet.batch import load_pairs
 from napari_unet.checkpoint import Checkpoint, rehead
@@ -59,14 +61,20 @@ RECIPE = Recipe(
         validate_every=1500,
         average=0.999,
         scale=1.4,
-        sharp=0.5,
+        sharp=0.75,
+        plain=0.5,
     ),
 )
-SMALL = 14.0
-"""Images whose typical object is no wider, in pixels, are also learnt from as large as they will be
+SMALL = 17.0
+"""Images whose typical object is no wider, in pixels, are learnt from as large as they will be
 shown (ENLARGED): of two nuclei of seven pixels that touch, hardly a ridge is left between them."""
+SELDOM = 0.25
+"""How often, beside that, they are drawn as they are: so the network tells that they are small."""
 THRESHOLDS = ("0.5", "0.6", "0.7", "0.8", "0.9")
-TOLD = ("start", "iterations", "minutes", "rate", "patch", "batch", "sharp", "without", "seed")
+TOLD = (
+    *("start", "iterations", "minutes", "rate", "patch", "batch", "sharp", "plain", "without"),
+    "seed",
+)
 """Options that a model's card repeats."""
 HELD_OUT = 10
 """One image in so many, of each set, chooses the best checkpoint and is not learnt from."""
@@ -212,6 +220,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, help="side of a patch; default: the recipe's")
     parser.add_argument("--batch", type=int, help="patches a step; default: the recipe's")
     parser.add_argument("--sharp", type=float, help="share of patches that are not resampled")
+    parser.add_argument("--plain", type=float, help="share of patches that keep their gray values")
     parser.add_argument("--without", metavar="SET", help="set to leave out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
@@ -236,14 +245,13 @@ def run(args: argparse.Namespace) -> None:
         patch=args.patch or config.patch,
         batch=args.batch or config.batch,
         sharp=config.sharp if args.sharp is None else args.sharp,
+        plain=config.plain if args.plain is None else args.plain,
         seed=args.seed,
     )
     known = Checkpoint.load(args.start) if args.start else None
     kept, held, start = prepare(plan, args.data, known, config, args.without)
     start = _told(start, known, args)
     print(f"{len(kept)} images to train on, {len(held)} held out", flush=True)
-    # Each object, rather than each image, is to be seen alike; images of many, though, are large.
-    chance = np.sqrt([1 + e.objects for e in kept])
     steps = train(
         kept,
         held,
@@ -251,7 +259,7 @@ def run(args: argparse.Namespace) -> None:
         config,
         output=args.output,
         resume=args.resume,
-        probabilities=chance / chance.sum(),
+        probabilities=chances(kept, plan.zoom),
     )
     for progress in steps:
         if progress.validation or progress.iteration % 50 == 0:
@@ -278,21 +286,38 @@ def prepare(
     new = untrained(Card(RECIPE.network, RECIPE.target, rule), config.seed)
     start = rehead(known, RECIPE.network.in_channels, RECIPE.target) if known else new
     start = start.seeing(rule)
+    large = start.seeing(replace(rule, zoom=ENLARGED * rule.zoom))
     kept: list[Example] = []
     held: list[Example] = []
+    number = count()
     for group in groups:
         order = np.random.default_rng(0).permutation(len(group))
         aside = set(order[: max(1, len(group) // HELD_OUT)].tolist())
-        for number, pair in enumerate(group):
-            examples = prepare_pair(pair, number, start, config)
-            (held if number in aside else kept).extend(examples)
+        for index, pair in enumerate(group):
+            own = next(number)
+            examples = prepare_pair(pair, own, start, config)
             diameter = median_diameter(examples)
-            if number not in aside and diameter is not None and diameter <= SMALL:
-                large = start.seeing(replace(rule, zoom=ENLARGED * rule.zoom))
-                kept.extend(prepare_pair(pair, number, large, config))
-    enlarged = any(e.origin.zoom > plan.zoom for e in kept)
-    rule = replace(rule, diameter=median_diameter(kept + held), enlarge_small=enlarged)
+            is_small = diameter is not None and diameter <= SMALL
+            enlarged = prepare_pair(pair, own, large, config) if is_small else []
+            if index in aside:
+                held.extend(enlarged or examples)
+            else:
+                kept.extend(examples + enlarged)
+    shows_small = any(e.origin.zoom > plan.zoom for e in kept)
+    rule = replace(rule, diameter=median_diameter(kept + held), enlarge_small=shows_small)
     return kept, held, describe(plan, start.seeing(rule), without)
+
+
+def chances(examples: Sequence[Example], zoom: float) -> NDArray[np.float64]:
+    """Return how likely each example is drawn, in sum 1.
+
+    Each object, rather than each image, is to be seen alike; images of many, though, are large.
+    """
+    enlarged = {e.origin.image for e in examples if e.origin.zoom > zoom}
+    is_double = [e.origin.image in enlarged and e.origin.zoom == zoom for e in examples]
+    chance = np.sqrt([1 + e.objects for e in examples]) * np.where(is_double, SELDOM, 1)
+    shares: NDArray[np.float64] = chance / chance.sum()
+    return shares
 
 
 def describe(plan: Plan, start: Checkpoint, without: str | None) -> Checkpoint:

@@ -87,6 +87,14 @@ def test_a_share_of_the_patches_is_sharp():
     assert 70 < int(whole.sum()) < 130
 
 
+def test_a_share_of_the_patches_keeps_its_gray_values():
+    pixels = torch.rand(200, 1, 48, 48, generator=generator())
+    augment = Augmentation(sharp=1.0, plain=0.5, invert=1.0)
+    out = augment(Batch(pixels, pixels, torch.ones_like(pixels)), 20, generator())
+    kept = (out.image - out.target).abs().amax((1, 2, 3)) < 1e-4
+    assert 70 < int(kept.sum()) < 130
+
+
 def test_classes_stay_classes_and_ignored_pixels_ignored():
     out = Augmentation()(make_batch(count=8), 40, generator(2))
     assert set(out.target[:, 0].unique().tolist()) == {0.0, 1.0}

@@ -49,6 +49,8 @@ class Augmentation:
     sharp : float
         Probability that a patch is only mirrored and turned by right angles, which moves pixels
         without interpolating: as sharp as what is to be segmented, outlines and all.
+    plain : float
+        Probability that a patch keeps its gray values: nothing of what follows is done to it.
     blur : float
         Largest standard deviation, in pixels, of a Gaussian blur.
     noise : float
@@ -69,6 +71,7 @@ class Augmentation:
     flip: bool = True
     scale: float = 1.25
     sharp: float = 0.0
+    plain: float = 0.0
     blur: float = 1.5
     noise: float = 0.25
     gain: float = 1.4
@@ -93,6 +96,9 @@ class Augmentation:
         grid = self._sampling_grid(batch.image, size, generator)
         warped = warp(batch, grid)
         image = self._change_gray_values(warped.image, generator)
+        if self.plain:
+            chance = _uniform(generator, 0, 1, (len(image), 1, 1, 1))
+            image = torch.where(chance < self.plain, warped.image, image)
         return Batch(image, warped.target, warped.weights)
 
     def _sampling_grid(self, image: Tensor, size: int, generator: torch.Generator) -> Tensor:

@@ -40,6 +40,7 @@ FLAGS = {
     "invert": ("P", "probability of exchanging bright and dark"),
     "scale": ("F", "largest factor by which patches are resized at random"),
     "sharp": ("P", "probability that a patch is only mirrored and turned by right angles"),
+    "plain": ("P", "probability that a patch keeps its gray values"),
     "compile": ("", "compile the network first: faster steps after a minute"),
 }
 

@@ -384,7 +384,11 @@ def augmentation(config: TrainConfig) -> Augmentation:
     """Return the augmentation that a config asks for."""
     elastic = Augmentation.elastic if config.elastic else 0.0
     return Augmentation(
-        elastic=elastic, scale=config.scale, invert=config.invert, sharp=config.sharp
+        elastic=elastic,
+        scale=config.scale,
+        invert=config.invert,
+        sharp=config.sharp,
+        plain=config.plain,
     )
 
 

@@ -108,6 +108,11 @@ FIELDS = {
         "Share of the patches that are only mirrored and turned by right angles, not deformed.",
         options={"min": 0.0, "max": 1.0, "step": 0.05},
     ),
+    "plain": Field(
+        "Leave plain",
+        "Share of the patches whose gray values stay as they are: no blur, noise or other light.",
+        options={"min": 0.0, "max": 1.0, "step": 0.05},
+    ),
     "seed": Field(
         "Seed",
         "Of all that is random: the same seed gives the same network.",
