@@ -287,12 +287,12 @@ def test_a_crash_leaves_a_project_that_opens(project: Project, tmp_path: Path):
     a = project.add(image(tmp_path / "a.tif"))
     draw(project, a, annotation())  # project.json still says untouched
     names = (
-        "annotations/.a-0123abcd.tif",
-        "models/.m-0123abcd.safetensors",
-        "images/.a-ab012cde.png",
+        "annotations/.a.part-0123abcd.tif",
+        "models/.m.part-0123abcd.safetensors",
+        "images/.a.part-ab012cde.png",
     )
     rests = [project.folder / name for name in names]
-    fresh = project.folder / "annotations" / ".b-0123abcd.tif"
+    fresh = project.folder / "annotations" / ".b.part-0123abcd.tif"
     for path in (*rests, fresh):
         path.write_bytes(b"half")
     for path in rests:

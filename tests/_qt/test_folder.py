@@ -121,6 +121,9 @@ def test_from_one_image_to_the_next(qtbot, window: Window, project: Project):
     click_on_row(folder, 2)
     assert window.taken() == [("closed", "b"), ("opened", "c")]
     assert not folder.next_button.isEnabled()
+    click_on_row(folder, 2)  # which is not shown yet, or could not be
+    assert window.taken() == [("closed", "c"), ("opened", "c")]
+    folder.follow(folder.entry)
     click_on_row(folder, 2)
     assert window.taken() == []
     click(folder.previous_button)
@@ -183,7 +186,11 @@ def test_the_model_that_predicts_is_kept(qtbot, window: Window, project: Project
     opened(qtbot, other, project)
     assert other.folder.model == str(own)
     own.unlink()
-    other.folder.predict.reset(project)
+    other.folder.predict.models.showPopup()
+    other.folder.predict.models.hidePopup()
+    assert other.folder.model == str(own), "no other one in its place, without a word"
+    assert other.folder.predict.models.currentText() == "my (gone)"
+    other.folder.predict.reset(None)  # of another project
     assert other.folder.model == "nuclei"
 
 

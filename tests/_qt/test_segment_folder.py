@@ -121,7 +121,8 @@ def test_a_folder_is_segmented_and_looked_at(open_dock, qtbot, folder: Path) -> 
     assert [row.objects for row in rows] == [found[0].max(), None, found[1].max()]
     total = sum(int(labels.max()) for labels in found)
     assert dock.summary.text() == f"2 of 3 done, 1 failed, {total:,} objects"
-    assert dock.message.text() == f"Done. Results are in {Path('day 1', 'segmented')}."
+    done = f"Done. Results are in {Path('day 1', 'segmented')}."
+    assert dock.message.text().startswith(done)
     assert {path.name for path in output.iterdir()} >= {"a_objects.csv", OVERVIEW}
     dock.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
     assert dock.table.texts(0)[:2] == ["b.tif", "failed"]

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
+import qtpy
 from napari.utils.theme import get_theme
 
 SIDES = ("left", "bottom")
+
+
+def load() -> None:
+    """Load what draws plots, in a thread: it takes half a second, which the window has not.
+
+    Under PySide6 that is left to the window: it has crashed where pyqtgraph's many classes of Qt
+    were made in a thread.
+    """
+    if not qtpy.PYSIDE6:
+        import_module("pyqtgraph")
 
 
 def make_still(plot: Any) -> None:

@@ -71,7 +71,7 @@ class PredictFirst(QWidget):
 
     def reset(self, project: Project | None) -> None:
         """Offer the models that there are now; what was chosen stays, if it can."""
-        chosen = self.models.currentData()
+        chosen = self.models.currentData() if project is self._project else None
         self._project, names = project, list_models()
         own = own_models(project.models).values() if project is not None else ()
         self.models.clear()

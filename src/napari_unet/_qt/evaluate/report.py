@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_unet._qt import plots
 from napari_unet._qt.evaluate.request import Request
 from napari_unet._qt.watching import fingerprint
 from napari_unet.wording import counted
@@ -101,8 +102,7 @@ class Report:
 
 def evaluate_steps(request: Request) -> Generator[None, None, Report]:
     """Compare; run in a thread, which may end it between two steps."""
-    import pyqtgraph  # noqa: F401 (takes half a second, which the window has not)
-
+    plots.load()
     from napari_unet.metrics import (
         DSB_THRESHOLDS,
         Evaluation,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_unet._qt import plots
 from napari_unet._qt.fine_tune.overlays import Origin
 from napari_unet._qt.fine_tune.sources import Learning
 from napari_unet.config import Target, TrainConfig
@@ -82,7 +82,7 @@ def load_all() -> Generator[None, None, list[str]]:
     from napari_unet import training  # noqa: F401 (all that a run needs)
     from napari_unet.engines import available_devices
 
-    import_module("pyqtgraph")
+    plots.load()
     yield
     return available_devices()
 

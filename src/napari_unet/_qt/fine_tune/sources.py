@@ -173,8 +173,8 @@ def from_project(viewer: napari.viewer.Viewer, project: Project | None, card: Ca
 
 def _check_kinds(annotations: Sequence[Path]) -> None:
     """Say it before anything is read if objects have no class."""
-    from napari_unet.annotations import read_counts
     from napari_unet.annotations.kinds import read_kinds
+    from napari_unet.annotations.storage import read_counts
 
     for path in annotations:
         counts = read_counts(path)

@@ -12,6 +12,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from napari_unet._qt import plots
 from napari_unet._qt.layers import axes_of, pixel_sides, pixels
 from napari_unet._qt.object_classes import kinds_in
 from napari_unet._qt.watching import fingerprint
@@ -86,8 +87,7 @@ def measuring(labels: Labels, image: Image | None) -> Callable[[], Generator[flo
     size, known = pixel_sides(labels), known_of(labels)
 
     def steps() -> Generator[float, None, Report]:
-        import pyqtgraph  # noqa: F401 (takes half a second, which the window has not)
-
+        plots.load()
         from napari_unet.measurements import measure_steps
 
         print_ = fingerprint(array) if isinstance(array, np.ndarray) else ()
