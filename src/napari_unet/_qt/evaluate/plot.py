@@ -23,7 +23,7 @@ TOOLTIP = (
 class PrecisionPlot(QWidget):
     """Draws AP over thresholds.
 
-    pyqtgraph takes half a second to load: let a thread do it (`plots.load`) before :meth:`show_report`.
+    pyqtgraph takes half a second to load: let a thread call `plots.load` before :meth:`show_report`.
 
     Parameters
     ----------

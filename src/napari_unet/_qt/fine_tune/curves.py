@@ -67,7 +67,7 @@ def _halved(numbers: list[float]) -> list[float]:
 class Curves(QWidget):
     """Draws the loss above, IoU and AP@0.5 below, and says their last values.
 
-    pyqtgraph takes half a second to load: let a thread do it (`plots.load`) before :meth:`begin`.
+    pyqtgraph takes half a second to load: let a thread call `plots.load` before :meth:`begin`.
 
     Parameters
     ----------
