@@ -71,10 +71,7 @@ shown (ENLARGED): of two nuclei of seven pixels that touch, hardly a ridge is le
 SELDOM = 0.25
 """How often, beside that, they are drawn as they are: so the network tells that they are small."""
 THRESHOLDS = ("0.5", "0.6", "0.7", "0.8", "0.9")
-TOLD = (
-    *("start", "iterations", "minutes", "rate", "patch", "batch", "sharp", "plain", "without"),
-    "seed",
-)
+TOLD = "start iterations minutes rate patch batch sharp plain without seed"
 """Options that a model's card repeats."""
 HELD_OUT = 10
 """One image in so many, of each set, chooses the best checkpoint and is not learnt from."""
@@ -335,7 +332,7 @@ def describe(plan: Plan, start: Checkpoint, without: str | None) -> Checkpoint:
 def _told(start: Checkpoint, known: Checkpoint | None, args: argparse.Namespace) -> Checkpoint:
     """Say in a checkpoint's card by which commands it came about, those of its start first."""
     words = ["python scripts/train_bundled.py", args.name, "DATA"]
-    for name in TOLD:
+    for name in TOLD.split():
         value = getattr(args, name)
         if value is not None:
             words += [f"--{name}", value.name if isinstance(value, Path) else str(value)]

@@ -16,7 +16,7 @@ from torch import Tensor
 from napari_unet.config import NetworkConfig, Preprocessing, Target, check_trainable
 from napari_unet.files import make_folder, write_whole
 from napari_unet.library import KEY, SUFFIX, Card, find_model, read_card, read_metadata
-from napari_unet.model import Network, build
+from napari_unet.model import Network, frame
 
 Tensors = Mapping[str, Tensor]
 NEW_STD = 0.01
@@ -122,9 +122,8 @@ class Checkpoint:
 
 
 def _frame(config: NetworkConfig) -> Network:
-    """Return a network without weights: no random ones are drawn only to be replaced."""
-    with torch.device("meta"):
-        return build(check_trainable(config))
+    """Return a network without weights, if it is one that can have any."""
+    return frame(check_trainable(config))
 
 
 def _unscored(card: Card) -> dict[str, Any]:

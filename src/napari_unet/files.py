@@ -14,6 +14,8 @@ from secrets import token_hex
 _REST = re.compile(r"\..+\.part-[0-9a-f]{8}(\.[^.]*)?")
 """Files that :func:`write_whole` fills, of which a program that is killed leaves half."""
 _MINUTE = 60.0
+Stamp = tuple[int, int]
+"""Bytes of a file, and when it was changed, in nanoseconds: what tells it from any other."""
 _WINDOWS = os.name == "nt"
 PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds to wait before a file that somebody reads is replaced, time after time."""
@@ -27,6 +29,15 @@ REMEDIES = {
     errno.EEXIST: "a file of that name is in the way; choose another name.",
     errno.ENOTDIR: "a file is where a folder is needed; choose another folder.",
 }
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return what tells a file from any other of its path; None if it is not there."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> Path:

@@ -27,6 +27,12 @@ def told_apart(paths: Iterable[Path], taken: Container[str]) -> list[tuple[str, 
     return list(named.items())
 
 
+def model_choices(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return the models that can be named, and then files, as a box offers them: text and value."""
+    names = list_models()
+    return [*((name, name) for name in names), *told_apart(paths, names)]
+
+
 class ModelBox(QObject):
     """Offers models in a box, and follows those of the user, whoever renames or deletes them.
 
@@ -60,9 +66,7 @@ class ModelBox(QObject):
         self._shelf.changed.connect(self._on_models_changed)
 
     def _models(self, _: object = None) -> list[tuple[str, str]]:
-        names = list_models()
-        files = told_apart(self._files, names)
-        return [(name, name) for name in names] + files + [(OTHER_FILE, OTHER_FILE)]
+        return [*model_choices(self._files), (OTHER_FILE, OTHER_FILE)]
 
     @property
     def name(self) -> str:

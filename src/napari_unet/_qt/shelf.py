@@ -6,11 +6,11 @@ from pathlib import Path
 
 from qtpy.QtCore import QFileSystemWatcher, QObject, QTimer, Signal
 
+from napari_unet.files import Stamp, stamp
 from napari_unet.library import own_models, user_folder
 
 SETTLED_MS = 200
 """Without another change: a training writes several files at once."""
-Identity = tuple[int, int]
 
 
 class Shelf(QObject):
@@ -74,19 +74,7 @@ class Shelf(QObject):
             self._watcher.addPath(str(folder))
 
 
-def _identities(folder: Path | None) -> dict[str, Identity]:
+def _identities(folder: Path | None) -> dict[str, Stamp]:
     """Return what tells a model's file from any other, by the model's name."""
-    found = {}
-    for name, path in own_models(folder).items():
-        identity = _identity(path)
-        if identity is not None:
-            found[name] = identity
-    return found
-
-
-def _identity(path: Path) -> Identity | None:
-    try:
-        state = path.stat()
-    except OSError:  # gone meanwhile
-        return None
-    return state.st_mtime_ns, state.st_size
+    stamps = {name: stamp(path) for name, path in own_models(folder).items()}
+    return {name: found for name, found in stamps.items() if found is not None}

@@ -18,11 +18,8 @@ from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from napari_unet.batch.jobs import DRAWN, Job, Outcome, State, is_overview
-from napari_unet.batch.record import Stamp, stamp
-from napari_unet.files import write_whole
-from napari_unet.images import Image, read_image
-from napari_unet.images.image import fit_labels
-from napari_unet.images.reading import read_label_image
+from napari_unet.files import Stamp, stamp, write_whole
+from napari_unet.images import Image, read_image, read_labels
 from napari_unet.provenance import KEY, Provenance
 
 Size = tuple[int, int]
@@ -116,7 +113,7 @@ class Overview:
         elif self._drawn.get(job.labels) != stamp(job.labels):
             with suppress(ValueError, OSError, MemoryError):  # it then is a name only
                 image = read_image(job.source, scene=job.scene)
-                self.draw(job, image, fit_labels(read_label_image(job.labels), image))
+                self.draw(job, image, read_labels(job.labels, image))
         if time.monotonic() - self._written > EVERY:
             with suppress(OSError):  # the last time tells of it
                 self.write()

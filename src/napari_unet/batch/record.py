@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_unet.batch.jobs import Job, Outcome, State
+from napari_unet.files import Stamp, stamp
 from napari_unet.images import find_provenance
 from napari_unet.provenance import Provenance
 
 NAME = "napari-unet.jsonl"
 INTERRUPTED = "It was interrupted before all of its files were written."
-Stamp = tuple[int, int]
-"""Bytes of a file, and when it was changed, in nanoseconds: what tells it from any other."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +68,6 @@ def _essence(made: Provenance) -> Provenance:
     """Return what decides on the labels: neither names, nor the device or tile, do."""
     config = replace(made.config, model="", device="auto", tile=None)
     return Provenance(config, made.sha256, version="")
-
-
-def stamp(path: Path) -> Stamp | None:
-    """Return what tells a file from any other; None if it is not there."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_size, state.st_mtime_ns
 
 
 class Record:

@@ -18,10 +18,9 @@ from napari_unet.batch.record import Records
 from napari_unet.batch.standing import Standing, standing
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
-from napari_unet.images import Image, read_image, write_image, write_labels
-from napari_unet.images.image import as_pair, fit_labels
+from napari_unet.images import Image, read_image, read_labels, write_image, write_labels
+from napari_unet.images.image import as_pair
 from napari_unet.images.ome import is_ome
-from napari_unet.images.reading import read_label_image
 from napari_unet.images.rois import write_rois
 from napari_unet.library import Card
 from napari_unet.measurements import NOTHING, Known, find_boxes, measure, write_table
@@ -139,8 +138,7 @@ def _try(
         if wish.config.pixel_size is not None:
             image = replace(image, pixel_sides=as_pair(wish.config.pixel_size))
         if at.missing and at.entry is not None:
-            labels = fit_labels(read_label_image(job.labels), image)
-            outcome, known = at.entry.outcome, NOTHING
+            labels, outcome, known = read_labels(job.labels, image), at.entry.outcome, NOTHING
         else:
             result = yield from _until_stopped(_steps(image, engine, card, wish))
             if result is None:
@@ -225,8 +223,7 @@ def _write_beside(
         table = measure(labels, image.data, axes=image.axes, pixel_size=size, known=known)
         write_table(job.objects, {job.name: table}, {job.name: made})
     if wish.boxes:
-        axes = "".join(a for a in image.axes if a not in "CS")
-        table = find_boxes(labels, axes=axes, pixel_size=size, known=known)
+        table = find_boxes(labels, axes=image.labels_axes, pixel_size=size, known=known)
         write_table(job.boxes, {job.name: table}, {job.name: made})
     if wish.rois:
         write_rois(job.rois, labels, like=image, made=made)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.batch.jobs import Job, Outcome, State, Wish
-from napari_unet.batch.record import Entry, Records, stamp
+from napari_unet.batch.record import Entry, Records
+from napari_unet.files import stamp
 
 
 @dataclass(frozen=True)

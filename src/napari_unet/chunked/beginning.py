@@ -67,7 +67,7 @@ def begin(
     zoom = zoom_factor(rule, config.diameter, config.pixel_size)
     tile = round_up(config.tile or TILE, card.network.alignment)
     model = find_model(config.model) if needs_model else None
-    record = _record(source, planes, replace(asked, tile=tile), model)
+    record = _record(source, image.missing, planes, replace(asked, tile=tile), model)
     work = _begun(path.with_name(path.name + UNFINISHED).absolute(), record, force)
     if model is not None:
         config = replace(config, model=str(_copied(model, work.folder)))
@@ -108,7 +108,7 @@ def _copied(model: Path, folder: Path) -> Path:
 
 
 def _record(
-    source: Source, planes: StoredPlanes, config: SegmentConfig, model: Path | None
+    source: Source, missing: int, planes: StoredPlanes, config: SegmentConfig, model: Path | None
 ) -> dict[str, Any]:
     """Return what makes the labels what they are."""
     is_file = source.path.is_file()
@@ -121,7 +121,7 @@ def _record(
         "dtype": str(planes.data.dtype),
         "axes": planes.axes,
         "pixels": fingerprint(planes),
-        "missing": source.open().missing,
+        "missing": missing,
         **{k: list(v) if isinstance(v, tuple) else v for k, v in made.items()},
     }
 

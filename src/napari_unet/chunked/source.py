@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.config import Preprocessing
+from napari_unet.files import Stamp, stamp
 from napari_unet.images.ngff import METADATA, as_stored, is_zarr, open_zarr, readable
 from napari_unet.images.stored import StoredImage, open_tiff
 from napari_unet.preprocessing import Array, ChannelStack, Planes, as_planes, computed_here
@@ -57,7 +58,7 @@ class Source:
             If there is none.
         """
         if self.array is None:
-            image = _open(self.path, _stamp(self.path))
+            image = _open(self.path, _stamps(self.path))
         elif isinstance(self.array, StoredImage):
             image = self.array
         else:
@@ -99,15 +100,13 @@ def look_anew() -> None:
     _open.cache_clear()
 
 
-def _stamp(path: Path) -> tuple[tuple[int, int], ...]:
+def _stamps(path: Path) -> tuple[Stamp | None, ...]:
     """Return what changes when a file, or what a Zarr says of itself, is written anew."""
-    files = [path, *(path / name for name in METADATA)]
-    states = (file.stat() for file in files if file.exists())
-    return tuple((state.st_mtime_ns, state.st_size) for state in states)
+    return tuple(map(stamp, (path, *(path / name for name in METADATA))))
 
 
 @lru_cache(maxsize=2)
-def _open(path: Path, _stamp: tuple[tuple[int, int], ...]) -> StoredImage:
+def _open(path: Path, _: tuple[Stamp | None, ...]) -> StoredImage:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: check the path.")
     return open_zarr(path) if path.is_dir() else open_tiff(path)

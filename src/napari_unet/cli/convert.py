@@ -70,9 +70,8 @@ def _written(source: Path, output: Path, like: Path | None) -> None:
     labels = fit_labels(found, image)
     ending = output.suffix.lower()
     if ending == ".csv":
-        axes = "".join(letter for letter in image.axes if letter not in "CS")
         name = stem_of(source)
-        table = find_boxes(labels, axes=axes, pixel_size=image.pixel_sides)
+        table = find_boxes(labels, axes=image.labels_axes, pixel_size=image.pixel_sides)
         write_table(output, {name: table}, {name: made} if made else {})
     elif ending in TIFF:
         write_labels(output, np.asarray(labels), like=image, made=made)

@@ -46,6 +46,11 @@ class Image:
         """Micrometres per pixel in one number, as the scale of a model takes it."""
         return mean_side(self.pixel_sides)
 
+    @property
+    def labels_axes(self) -> str:
+        """Axes of its labels, which have no channels or colours."""
+        return "".join(letter for letter in self.axes if letter not in "CS")
+
 
 def fit_labels(labels: Image, image: Image) -> NDArray[Any]:
     """Return labels with the axes of the image that they are of, in its order.
@@ -57,15 +62,15 @@ def fit_labels(labels: Image, image: Image) -> NDArray[Any]:
     labels : Image
         As a file has them.
     image : Image
-        What they are of; they have no channels or colours.
+        What they are of.
 
     Raises
     ------
     ValueError
         If their shapes do not fit.
     """
-    told = [(a, n) for a, n in zip(image.axes, image.data.shape, strict=True) if a not in "CS"]
-    axes, shape = "".join(a for a, _ in told), tuple(n for _, n in told)
+    axes, lengths = image.labels_axes, zip(image.axes, image.data.shape, strict=True)
+    shape = tuple(n for letter, n in lengths if letter not in "CS")
     pixels = labels.data
     if labels.axes != axes and sorted(labels.axes) == sorted(set(axes)):
         pixels = np.asarray(pixels).transpose([labels.axes.index(letter) for letter in axes])

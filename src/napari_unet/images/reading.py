@@ -16,7 +16,14 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.io import imread
 
-from napari_unet.images.image import Image, PixelSize, damaged, first_line, stated_sides
+from napari_unet.images.image import (
+    Image,
+    PixelSize,
+    damaged,
+    first_line,
+    fit_labels,
+    stated_sides,
+)
 from napari_unet.images.microscopes import MICROSCOPES, read_microscope
 
 TIFF = (".tif", ".tiff")
@@ -71,15 +78,24 @@ def read_image(path: str | Path, tag: int | None = None, scene: str | None = Non
     return image
 
 
-def read_labels(path: str | Path) -> NDArray[Any]:
+def read_labels(path: str | Path, of: Image | None = None) -> NDArray[Any]:
     """Read a label image: 0 background, 1.. objects, -1 not annotated.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    of : Image or None
+        The image that they are of, whose order of axes they are to have.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is none, it cannot be read, is a colour picture, or not of whole numbers.
+        If there is none, it cannot be read, is a colour picture, or not of whole numbers; or if its
+        shape does not fit the image.
     """
-    return read_label_image(path).data
+    labels = read_label_image(path)
+    return labels.data if of is None else fit_labels(labels, of)
 
 
 def read_label_image(path: str | Path) -> Image:

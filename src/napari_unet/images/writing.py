@@ -69,7 +69,7 @@ def write_labels(
         raise ValueError(f"Labels of type {labels.dtype} are not whole numbers.")
     spacing = None
     if like is not None:
-        axes = "".join(a for a in like.axes if a not in "CS")
+        axes = like.labels_axes
         pixel_size, spacing = like.pixel_sides, like.spacing
     axes = axes or "Q" * (labels.ndim - 2) + "YX"
     low, high = int(labels.min(initial=0)), int(labels.max(initial=0))

@@ -1,6 +1,6 @@
 """The networks: one class an architecture, each built from a config of its own."""
 
-from napari_unet.model.architectures import NETWORKS, build
+from napari_unet.model.architectures import NETWORKS, build, copied, frame
 from napari_unet.model.blocks import CopyAndCrop, Mean, crop_to
 from napari_unet.model.fcn import FCN
 from napari_unet.model.layers import Layer, layer_table
@@ -20,7 +20,9 @@ __all__ = [
     "UNet",
     "UNetPlusPlus",
     "build",
+    "copied",
     "crop_to",
+    "frame",
     "layer_table",
     "make_twin",
     "part_outputs",

@@ -17,7 +17,7 @@ from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
 from napari_unet.instances import class_map, label_scores, object_evidence
 from napari_unet.metrics import Matching, Overlap, class_ious, iou, mean_iou
-from napari_unet.model import Network, build, crop_to, part_outputs
+from napari_unet.model import Network, copied, crop_to, part_outputs
 from napari_unet.patches import Example
 from napari_unet.prediction import predict_scores, run_to_end
 
@@ -105,10 +105,7 @@ def judge(
         One an example; after a stop, of those that were done.
     """
     # A copy, made on the CPU: short of memory, an engine takes its network there for good.
-    with torch.random.fork_rng(devices=[]):  # random weights, which are replaced
-        copy = build(network.config)
-    copy.load_state_dict(network.state_dict())
-    engine = TorchEngine(copy, network.config, target, device, precision="float32")
+    engine = TorchEngine(copied(network), network.config, target, device, precision="float32")
     tile = TILE if device.type == "cpu" else None
     judgements: list[Judgement] = []
     for done, example in enumerate(examples):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QWidget
 
-from napari_unet._qt.model_box import told_apart
-from napari_unet.library import list_models, own_models
+from napari_unet._qt.model_box import model_choices
+from napari_unet.library import own_models
 
 if TYPE_CHECKING:
     from napari_unet.annotations import Project
@@ -72,10 +72,10 @@ class PredictFirst(QWidget):
     def reset(self, project: Project | None) -> None:
         """Offer the models that there are now; what was chosen stays, if it can."""
         chosen = self.models.currentData() if project is self._project else None
-        self._project, names = project, list_models()
+        self._project = project
         own = own_models(project.models).values() if project is not None else ()
         self.models.clear()
-        for name, value in [*((name, name) for name in names), *told_apart(own, names)]:
+        for name, value in model_choices(own):
             self.models.addItem(name, value)
         self._choose(chosen)
 

@@ -23,7 +23,8 @@ TOOLTIP = (
 class PrecisionPlot(QWidget):
     """Draws AP over thresholds.
 
-    pyqtgraph takes half a second to load: let a thread call `plots.load` before :meth:`show_report`.
+    pyqtgraph takes half a second to load: let a thread do so before :meth:`show_report`
+    (:func:`napari_unet._qt.plots.load`).
 
     Parameters
     ----------

@@ -67,7 +67,8 @@ def _halved(numbers: list[float]) -> list[float]:
 class Curves(QWidget):
     """Draws the loss above, IoU and AP@0.5 below, and says their last values.
 
-    pyqtgraph takes half a second to load: let a thread call `plots.load` before :meth:`begin`.
+    pyqtgraph takes half a second to load: let a thread do so before :meth:`begin`
+    (:func:`napari_unet._qt.plots.load`).
 
     Parameters
     ----------

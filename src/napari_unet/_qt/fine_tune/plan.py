@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 from napari_unet._qt import form
 from napari_unet._qt.fine_tune.network import NetworkForm, in_words
 from napari_unet._qt.form import Field
-from napari_unet._qt.model_box import told_apart
+from napari_unet._qt.model_box import model_choices
 from napari_unet._qt.segment.inputs import ADVANCED as SEGMENT
 from napari_unet._qt.shelf import Shelf
 from napari_unet.config import FINE_TUNE, SegmentConfig, TrainConfig
@@ -181,9 +181,9 @@ class Plan(QWidget):
         self.propose()
 
     def _starts(self, _: object = None) -> list[tuple[str, str]]:
-        general = list_models()
-        own = [path for path in own_models(self.folder).values() if path not in general.values()]
-        return [*((name, name) for name in general), *told_apart(own, general), (SCRATCH, "")]
+        general = list_models().values()
+        own = [path for path in own_models(self.folder).values() if path not in general]
+        return [*model_choices(own), (SCRATCH, "")]
 
     def _lay_out(self) -> None:
         main = form.lay_out(self.start)

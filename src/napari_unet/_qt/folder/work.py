@@ -266,7 +266,7 @@ def reading(job: Job) -> Callable[[], Generator[None, None, Pair]]:
         image = read_image(job.source, scene=job.scene)
         if not job.labels.exists():
             return Pair(job, image)
-        return Pair(job, image, read_labels(job.labels), find_provenance(job.labels))
+        return Pair(job, image, read_labels(job.labels, image), find_provenance(job.labels))
 
     return steps
 

@@ -28,7 +28,8 @@ BINS = (8, 40)
 class MeasuresPlot(QWidget):
     """Draws a histogram of a column, or points of two.
 
-    pyqtgraph takes half a second to load: let a thread call `plots.load` before :meth:`show_report`.
+    pyqtgraph takes half a second to load: let a thread do so before :meth:`show_report`
+    (:func:`napari_unet._qt.plots.load`).
 
     Parameters
     ----------
