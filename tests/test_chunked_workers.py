@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
 from _drawn import lively
@@ -185,6 +186,14 @@ def test_workers_of_another_version_are_told(image, config, cluster, monkeypatch
         work = segment_chunked(Source(image), image.with_name("out.zarr"), config, run=run)
         with pytest.raises(ImportError, match="this machine 99: install the same version on both"):
             run_to_end(work)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:distributed")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_worker_of_ones_own_computes_on_all_cores() -> None:
+    pytest.importorskip("distributed")
+    with connect(None, 1) as worker:
+        assert worker.ask(torch.get_num_threads) == os.cpu_count()
 
 
 def test_a_scheduler_that_does_not_answer_is_told(monkeypatch):

@@ -12,6 +12,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_unet._qt.annotation_layers import PATH, add_labels
+from napari_unet._qt.fine_tune.network import Meaning
 from napari_unet._qt.layers import MADE_HERE
 from napari_unet._qt.weight_map.augmentation_preview import NO_IMAGE
 from napari_unet._qt.weight_map.colour_bar import ColourBar
@@ -19,7 +20,7 @@ from napari_unet._qt.weight_map.widget import NO_LABELS
 from napari_unet.config import FINE_TUNE, TrainConfig
 from napari_unet.preprocessing import restore
 from napari_unet.samples import load_sample
-from napari_unet.weightmap import live, weight_map
+from napari_unet.weightmap import area_target, live, weight_map
 
 PLUGIN = "napari-unet-segmentation"
 CLOSE = {"rtol": 0, "atol": 1.2e-3}
@@ -115,6 +116,31 @@ def test_it_follows_the_sliders(open_dock, qtbot, labels) -> None:
     dock.show_settings(TrainConfig())
     np.testing.assert_allclose(shown(qtbot, dock), before, **CLOSE)
     assert dock.layer is layer
+
+
+def test_of_areas_the_rarer_class_counts_more(open_dock, qtbot) -> None:
+    areas = np.zeros((40, 50), np.int32)
+    areas[:20, :30], areas[:5, :5], areas[30:] = 1, 2, -1
+    viewer, dock = open_dock(areas)
+    _, teacher = viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune")
+    teacher.plan.start.value = ""
+    teacher.plan.network.meaning.value = Meaning.AREAS
+    teacher.plan.network.classes.value = "cytoplasm, nucleus"
+    teacher.plan.settings["balance"].value = True
+    press(dock.show_button)
+    _, weights = area_target(areas, 3, balance=True)
+    np.testing.assert_allclose(shown(qtbot, dock), weights, **CLOSE)
+    assert weights[0, 0] > weights[10, 10] > weights[35, 0] == 0
+    assert dock.layer.contrast_limits == [0, 5]
+    assert "rare classes" in dock.message.text()
+    assert not dock.settings["w0"].enabled
+    teacher.plan.settings["balance"].value = False
+    np.testing.assert_array_equal(shown(qtbot, dock), areas >= 0)
+    teacher.plan.start.value = teacher.plan.start.choices[0]  # objects again
+    parted = expected(areas, w0=dock.settings["w0"].value, balance=dock.settings["balance"].value)
+    np.testing.assert_allclose(shown(qtbot, dock), parted, **CLOSE)
+    assert dock.settings["w0"].enabled
+    wait(qtbot, teacher)
 
 
 def test_it_follows_strokes_and_their_undo(open_dock, qtbot, labels, monkeypatch) -> None:

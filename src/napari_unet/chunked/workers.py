@@ -36,6 +36,8 @@ LOOK = 0.01
 """Seconds between looks at whether a task is done."""
 PATIENCE = 5
 """Seconds that a scheduler has to answer, and somebody who waits for one pass to find a worker."""
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What dask sets to 1 in its workers; torch takes the second for the first."""
 LARGE = "distributed.admin.large-graph-warning-threshold"
 """What dask calls the size from which it warns of what is sent; pixels are larger."""
 PACKAGE = "napari-unet-segmentation"
@@ -246,7 +248,7 @@ def _local(workers: int) -> Any:
         dashboard_address=None,
         memory_limit=0,  # a task's memory is bounded by its chunk; dask would pause at its estimate
         silence_logs="CRITICAL",  # a worker that dies is told by what becomes of its task
-        env={"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // workers, 1))},
+        env=dict.fromkeys(THREADS, str(max((os.cpu_count() or 1) // workers, 1))),
     )
 
 

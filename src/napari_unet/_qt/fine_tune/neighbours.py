@@ -10,7 +10,7 @@ import napari
 
 from napari_unet._qt import preferences
 from napari_unet.config import FINE_TUNE, TrainConfig
-from napari_unet.library import Start, list_models
+from napari_unet.library import Start, card_of, list_models
 
 if TYPE_CHECKING:
     from napari_unet.annotations import Project
@@ -74,12 +74,24 @@ def training_plan(viewer: napari.viewer.ViewerModel) -> tuple[TrainConfig, Start
     return FINE_TUNE, next(iter(list_models()), None)
 
 
-def show_weights(viewer: napari.viewer.Viewer, config: TrainConfig) -> None:
+def areas_of(start: Start) -> int:
+    """Return how many classes what is taught sees as areas; 0 if it sees objects.
+
+    Raises
+    ------
+    ValueError, OSError
+        If it is a model that cannot be read.
+    """
+    target = card_of(start).target
+    return 0 if target.instances else len(target.classes)
+
+
+def show_weights(viewer: napari.viewer.Viewer, config: TrainConfig, start: Start) -> None:
     """Let the dock Weight Map show the map that is trained with."""
     from napari_unet._qt.weight_map.widget import WeightMapWidget
 
     for dock in docks_of(viewer, WeightMapWidget):
-        dock.show_settings(config)
+        dock.show_settings(config, areas_of(start))
 
 
 def show_zoom(viewer: napari.viewer.Viewer, zoom: float) -> None:

@@ -158,8 +158,8 @@ class FineTuneWidget(QWidget):
         self._expect()
 
     def _on_settings(self) -> None:
-        with suppress(ValueError):  # which is told when a run is to begin
-            show_weights(self._viewer, self.plan.config)
+        with suppress(ValueError, OSError):  # which is told when a run is to begin
+            show_weights(self._viewer, self.plan.config, self.plan.begin)
         self._on_choice()
 
     def _watch(self, labels: Sequence[Labels]) -> None:

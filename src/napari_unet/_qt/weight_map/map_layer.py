@@ -47,17 +47,22 @@ class Look:
         As in :class:`napari_unet.config.TrainConfig`.
     zoom : float
         Pixels that training sees for one of the image.
+    areas : int
+        Classes, background included, if labels are these; 0: they are objects. Between areas there
+        are no gaps, and `w0` and `sigma` do not matter.
     """
 
     w0: float
     sigma: float
     balance: bool
     zoom: float = 1.0
+    areas: int = 0
 
     @property
     def limits(self) -> tuple[float, float]:
         """The weights of the first and the last colour."""
-        return 0.0, max(1 + self.w0, LARGEST_CLASS_WEIGHT * self.balance)
+        gaps = 0.0 if self.areas else self.w0
+        return 0.0, max(1 + gaps, LARGEST_CLASS_WEIGHT * self.balance)
 
 
 class MapLayer(QObject):
@@ -186,7 +191,7 @@ class MapLayer(QObject):
         job.ended.connect(self._on_ended)
         job.start()
 
-    def _on_returned(self, live: LiveMap) -> None:
+    def _on_returned(self, live: LiveMap | None) -> None:
         self._map = live
         if not self._is_due:
             self.advanced.emit(1.0)
@@ -280,13 +285,18 @@ def name_of(labels: Labels) -> str:
 
 def _steps(
     live: LiveMap | None, plane: AnnotatedPlane, look: Look
-) -> Generator[Piece, bool | None, LiveMap]:
+) -> Generator[Piece, bool | None, LiveMap | None]:
     """Run in the thread."""
     from napari_unet.preprocessing import restore, scaled_shape
-    from napari_unet.weightmap.live import LiveMap
+    from napari_unet.weightmap import area_target
+    from napari_unet.weightmap.live import LiveMap, Piece
 
-    live = live or LiveMap()
     target = plane.target()
     seen = restore(target, scaled_shape(target.shape, look.zoom))
+    if look.areas:
+        _, weights = area_target(seen, look.areas, balance=look.balance)
+        yield Piece(np.s_[:, :], weights, weights.shape, 1.0)
+        return None
+    live = live or LiveMap()
     yield from live.renew(seen, look.w0, look.sigma, look.balance)
     return live

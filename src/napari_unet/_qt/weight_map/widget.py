@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_unet._qt import form
 from napari_unet._qt.dock import put_into
+from napari_unet._qt.fine_tune.neighbours import areas_of, training_plan
 from napari_unet._qt.form import Field
 from napari_unet._qt.layers import MADE_HERE, in_layer
 from napari_unet._qt.message import Message
@@ -91,6 +92,7 @@ class WeightMapWidget(QWidget):
         self.message = Message(napari_viewer)
         self.preview = AugmentationPreview(napari_viewer)
         self._map = MapLayer(napari_viewer, self)
+        self._areas = 0  # as in Look
         self._lay_out()
         self._connect()
         self.reset_choices()
@@ -143,7 +145,7 @@ class WeightMapWidget(QWidget):
 
     def look(self) -> Look:
         """Return what the map is computed with."""
-        return Look(**form.read(self.settings), zoom=self.zoom.value)
+        return Look(**form.read(self.settings), zoom=self.zoom.value, areas=self._areas)
 
     def show_at(self, zoom: float) -> None:
         """Show the map of the image as training resizes it.
@@ -155,14 +157,25 @@ class WeightMapWidget(QWidget):
         """
         self.zoom.value = round(min(max(zoom, self.zoom.min), self.zoom.max), 3)
 
-    def show_settings(self, config: TrainConfig) -> None:
-        """Show the map of another config."""
+    def show_settings(self, config: TrainConfig, areas: int = 0) -> None:
+        """Show the map of another config, and of areas of so many classes, or of objects (0)."""
+        self._see_areas(areas)
         for name, widget in self.settings.items():
             shown = getattr(config, name)
             if isinstance(widget, FloatSlider):  # which offers less than a form with numbers
                 widget.max = max(widget.max, shown)
             form.show(widget, shown)
         self._on_look()
+
+    def _see_areas(self, areas: int) -> None:
+        self._areas = areas
+        for name in ("w0", "sigma"):
+            self.settings[name].enabled = not areas
+
+    def _follow_plan(self) -> None:
+        """Take labels for what the network that is to be taught takes them for."""
+        with suppress(ValueError, OSError):  # told when a run is to begin
+            self._see_areas(areas_of(training_plan(self._viewer)[1]))
 
     def reset_choices(self, _: object = None) -> None:
         """Follow the viewer's layers; napari calls this whenever they change."""
@@ -198,6 +211,7 @@ class WeightMapWidget(QWidget):
             self._give_up(NO_LABELS)
         else:
             self.message.tell(COMPUTING)
+            self._follow_plan()
             self._map.follow(self.labels.value, self.look())
 
     def _on_labels(self, layer: Labels | None) -> None:
@@ -227,10 +241,10 @@ class WeightMapWidget(QWidget):
     def _said(self) -> str:
         labels = self._map.labels
         name = labels.name if labels is not None else "the annotation"
-        return (
-            f"Weights of {name}: bright gaps count most. What is black (0) is not annotated, and"
-            " does not count."
-        )
+        most = "bright gaps count most"
+        if self._areas:
+            most = "rare classes count most" if self.look().balance else "all classes count alike"
+        return f"Weights of {name}: {most}. What is black (0) is not annotated, and does not count."
 
     def _show_bar(self) -> None:
         layer = self._map.layer if self._map.labels is not None else None
