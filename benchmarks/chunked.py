@@ -4,6 +4,8 @@ Nuclei are drawn on a noisy field, some 500 a megapixel; each image is written
 as an OME-Zarr of uint16 and segmented by the command line in a process of its own, whose peak of
 resident memory, workers included, is looked at twenty times a second. For comparison, images up to
 `--in-memory` a side are segmented in memory, too, from a TIFF, with the tile that is chosen there.
+By `--workers` they go to that many workers of a scheduler, too, each of which has one core; these
+are there already when the time begins.
 
     python benchmarks/chunked.py [--sides 1000 2000 5000 10000 20000] [--in-memory 5000]
         [--workers 1 2] [--folder FOLDER]
@@ -19,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -90,18 +92,17 @@ def watch(command: Sequence[str]) -> tuple[float, float]:
     """Run a command; return its seconds, and the peak of its memory in MB, children included."""
     start, peak = time.perf_counter(), 0
     with subprocess.Popen(command, env={**os.environ, "TQDM_DISABLE": "1"}) as process:
-        watched = psutil.Process(process.pid)
         while process.poll() is None:
-            peak = max(peak, _resident(watched))
+            peak = max(peak, _resident(_children()))
             time.sleep(LOOK)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed.")
     return time.perf_counter() - start, peak / 1e6
 
 
-def _resident(process: psutil.Process) -> int:
+def _resident(processes: Iterable[psutil.Process]) -> int:
     total = 0
-    for each in (process, *_children(process)):
+    for each in processes:
         try:
             total += each.memory_info().rss
         except psutil.NoSuchProcess:
@@ -109,12 +110,22 @@ def _resident(process: psutil.Process) -> int:
     return total
 
 
-def _children(process: psutil.Process) -> list[Any]:
+def _children() -> list[psutil.Process]:
+    """Return what this process has started, workers included."""
     try:
-        found: list[Any] = process.children(recursive=True)
+        return list(psutil.Process().children(recursive=True))
     except psutil.NoSuchProcess:
         return []
-    return found
+
+
+@contextmanager
+def workers(number: int) -> Iterator[str]:
+    """Start a scheduler and so many workers; yields its address."""
+    from distributed import LocalCluster
+
+    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    with LocalCluster(n_workers=number, **options) as cluster:
+        yield cluster.scheduler_address
 
 
 def main() -> None:
@@ -137,12 +148,14 @@ def main() -> None:
             make(folder, side, tiff=small)
             source, labels = str(folder / f"{side}.zarr"), str(folder / "labels.zarr")
             ways = {"chunks": [source, "-o", labels, "--force"]}
-            for number in arguments.workers:
-                ways[f"{number} workers"] = [*ways["chunks"], "--workers", str(number)]
             if small:
                 ways["memory"] = [str(folder / f"{side}.tif"), "-o", str(folder), "--force"]
             for way, extra in ways.items():
                 print(Line(side, way, *watch([*segment, *extra])), flush=True)
+            for number in arguments.workers:
+                with workers(number) as scheduler:
+                    command = [*segment, *ways["chunks"], "--scheduler", scheduler]
+                    print(Line(side, f"{number} workers", *watch(command)), flush=True)
     finally:
         if arguments.folder is None:
             shutil.rmtree(folder)

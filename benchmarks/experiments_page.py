@@ -20,6 +20,8 @@ from _records import read_lines
 
 WIDTH = 100
 """Letters of a line of text."""
+FLAGS = {"steps": "--iterations", "minutes": "--minutes"}
+"""What asks for a budget, by its unit."""
 INTRODUCTION = """\
 # Experiments
 
@@ -61,10 +63,13 @@ class Section:
         known = read_lines(path, module.Result)
         if not known:
             return
-        names = {line.name for line in known}
         yield from (f"## {self.title}", "", fill(self.question, WIDTH), "")
         yield from (fill(self.data, WIDTH), "")
-        yield from ("```console", *self.command([n for n in module.VARIANTS if n in names]), "```")
+        yield "```console"
+        for budget in dict.fromkeys(line.budget for line in known):
+            names = {line.name for line in known if line.budget == budget}
+            yield from self.command([n for n in module.VARIANTS if n in names], budget)
+        yield "```"
         yield from ("", *module.table(path), "")
         machines = dict.fromkeys(line.machine for line in known if line.machine)
         if machines:
@@ -73,11 +78,13 @@ class Section:
             if (page.parent / name).exists():
                 yield from (f"![{shown}]({name})", "", shown, "")
 
-    def command(self, variants: Sequence[str]) -> Iterator[str]:
-        """Yield the lines of what is typed for some variants."""
+    def command(self, variants: Sequence[str], budget: str) -> Iterator[str]:
+        """Yield the lines of what is typed for some variants of one budget."""
         models = "" if self.script == "sliding_window" else f" --models runs/{self.script}"
+        number, unit = budget.split()
         yield f"python benchmarks/{self.script}.py --data FOLDER{models} \\"
-        yield f"    --output benchmarks/results/{self.script}.jsonl --only {' '.join(variants)}"
+        yield f"    --output benchmarks/results/{self.script}.jsonl {FLAGS[unit]} {number} \\"
+        yield f"    --only {' '.join(variants)}"
 
 
 SECTIONS = (

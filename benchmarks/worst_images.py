@@ -30,6 +30,7 @@ from napari_unet.images import pair_by_stem, pair_labels, read_image, read_label
 T = TypeVar("T", bound=np.generic)
 
 COLUMNS = 2
+DPI = 110
 LONGEST = 20
 """Letters of a name that a caption has room for."""
 SIDE = 640
@@ -131,7 +132,7 @@ def draw(cases: Sequence[Case], output: Path) -> None:
     for name, colour in COLOURS.items():
         grid[0, 0].plot([], [], color=colour, linewidth=3, label=name)
     _figure.put_legend(figure, grid[0, 0], on="#222222")
-    _figure.save(figure, output, dpi=150)
+    _figure.save(figure, output, dpi=DPI)
 
 
 def print_table(cases: Sequence[Case], total: Mistakes, count: int) -> None:
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("prediction", type=Path, metavar="PREDICTED", help="folder of labels")
     parser.add_argument("truth", type=Path, metavar="TRUTH", help="folder of true labels")
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of the images")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="a .png path")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="a .png or .jpg path")
     parser.add_argument("-n", type=int, default=10, help="how many (default: %(default)s)")
     args = parser.parse_args()
     if args.n < 1:

@@ -414,6 +414,7 @@ def test_the_page_has_a_section_for_each_experiment_with_results(run, tmp_path):
         "## Membranes in electron microscopy"
     ]
     assert "| recipe `paper` | 0.1000 | 0.3000 | 0.500000 |" in text
+    assert "results/em.jsonl --iterations 1 \\\n    --only paper\n" in text
     assert "Machine: a desk." in text
     assert "](em.png)" in text
     assert "em_curves.png" not in text
