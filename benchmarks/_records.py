@@ -123,8 +123,9 @@ def mean_and_range(values: Sequence[float], digits: int = 2) -> str:
 
 def machine() -> str:
     """Return what runs this, in words."""
+    threads = torch.get_num_threads()
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads;"
+        f"{_processor()}, {os.cpu_count()} cores, {threads} thread{'s' * (threads > 1)};"
         f" torch {torch.__version__}"
     )
 

@@ -28,8 +28,10 @@ INTRODUCTION = """\
 What the U-Net papers report, and the methods that came before and after, on data that can be had
 and machines that stand under a desk. Each experiment is one script in `benchmarks/`, which appends
 its results to a file and repeats nothing that is there; trainings that were broken off go on.
-Networks are scored as they are after their last step: no held-out image chooses one. FOLDER is
-where the annotated sets are, each as its script's text (`--help`) says.
+Networks are scored as they are after their last step: no held-out image chooses one. Where a
+machine of two cores is said to have had one thread, another training had the other core, and with
+both of them would have taken some 0.7 of the time. FOLDER is where the annotated sets are, each as
+its script's text (`--help`) says.
 
 This page is written by `python benchmarks/experiments_page.py` from those files.
 """
