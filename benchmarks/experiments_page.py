@@ -4,7 +4,7 @@
 
 That folder holds the results of the scripts beside this one, each under its script's name
 (em.jsonl, classes.jsonl, ...). What has no results there is only listed. Pictures are shown where
-they lie beside the page, called as the script is (em.png, em_curves.png).
+they lie beside the page, called as the script is (em.jpg, em_curves.png).
 """
 
 from __future__ import annotations
@@ -101,10 +101,11 @@ SECTIONS = (
         " learn from, which makes them harder: the published errors stand beside ours for"
         " orientation. The paper averages seven rotations, we the eight flips and quarter turns."
         " Errors are the least over the challenge's thresholds, taken on the scored sections"
-        " themselves as the challenge does, and those at 0.5 beside them. Weights trained on this"
-        " set are not passed on, as its terms demand.",
+        ' themselves as the challenge does, and those at 0.5 beside them. "Cells kept apart": those'
+        " at a score of 0.5, grown downhill until they meet, where the score is set to 0. Weights"
+        " trained on this set are not passed on, as its terms demand.",
         {
-            "em.png": "Held-out sections, the score of cell, the cells found and the true ones.",
+            "em.jpg": "Held-out sections, the score of cell, the cells found and the true ones.",
             "em_curves.png": "Learning curves on the held-out sections.",
         },
     ),

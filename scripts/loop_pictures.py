@@ -74,6 +74,7 @@ def weight_map(viewer: Any) -> Any:
 def fine_tune(viewer: Any, steps: int) -> Any:
     """Teach for a while; return the window half-way."""
     _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, "Fine-tune", tabify=True)
+    dock.plan.start.value = "cells"  # knows no tissue: there is something to learn
     dock.plan.settings["iterations"].value = steps
     dock.plan.settings["patch"].value = 96
     until(lambda: "bout" in dock.status.text())

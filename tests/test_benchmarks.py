@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from scipy.ndimage import label
 from tifffile import imwrite
 
 from napari_unet.config import TrainConfig, UNetConfig
@@ -251,11 +252,24 @@ def test_experiments_are_not_repeated_and_budgets_are_kept_apart(run, load, tmp_
     assert output.read_text() == once
     run("em", *options, "--only", "cells", "--screen", "--iterations", 2)
     lines = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [line["name"] for line in lines] == ["cells", "membranes", "cells-screen"]
-    assert [line["budget"] for line in lines] == ["1 steps", "1 steps", "2 steps"]
+    names = ["cells", "membranes", "cells-screen"]
+    assert [line["name"] for line in lines] == [f"{n}{e}" for n in names for e in (" parted", "")]
+    assert [line["budget"] for line in lines] == ["1 steps"] * 4 + ["2 steps"] * 2
     text = "\n".join(em.table(output))
     assert "by networks that learnt 0 to 19" in text
     assert "| 0.0611 | 0.0382 | 0.000353 |" in text
+
+
+def test_cells_are_kept_apart_at_low_thresholds_too(load):
+    scores = np.full((1, 20, 41), 0.9, np.float32)
+    scores[:, :, 18:23] = 0.4, 0.3, 0.2, 0.3, 0.4  # a membrane,
+    scores[:, 10, 18:23] = 0.45  # and where it is faint
+    parted = load("em").part(scores)
+    for threshold in (0.0, 0.1, 0.3, 0.5):
+        assert label(parted[0] > threshold)[1] == 2
+    assert label(scores[0] > 0.3)[1] == 1
+    assert (parted != scores).sum() == 20
+    assert set(np.unique(np.nonzero(parted == 0)[2])) <= {19, 20, 21}
 
 
 def test_the_sections_that_are_scored_follow_those_that_are_learnt(load, tmp_path):
@@ -406,7 +420,7 @@ def test_the_page_has_a_section_for_each_experiment_with_results(run, tmp_path):
     line |= {"seconds": 60, "machine": "a desk", "pixel": [0.1, 0.2], "rand": [0.3, 0.4]}
     line |= {"warping": [0.5, 0.6], "thresholds": [0.5, 0.5, 0.5]}
     (tmp_path / "em.jsonl").write_text(json.dumps(line) + "\n")
-    (tmp_path / "em.png").touch()
+    (tmp_path / "em.jpg").touch()
     page = tmp_path / "experiments.md"
     run("experiments_page", "--results", tmp_path, "-o", page)
     text = page.read_text()
@@ -416,6 +430,6 @@ def test_the_page_has_a_section_for_each_experiment_with_results(run, tmp_path):
     assert "| recipe `paper` | 0.1000 | 0.3000 | 0.500000 |" in text
     assert "results/em.jsonl --iterations 1 \\\n    --only paper\n" in text
     assert "Machine: a desk." in text
-    assert "](em.png)" in text
+    assert "](em.jpg)" in text
     assert "em_curves.png" not in text
     assert "benchmarks/paper_ideas.py" in text
