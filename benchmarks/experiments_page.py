@@ -101,9 +101,9 @@ SECTIONS = (
         " learn from, which makes them harder: the published errors stand beside ours for"
         " orientation. The paper averages seven rotations, we the eight flips and quarter turns."
         " Errors are the least over the challenge's thresholds, taken on the scored sections"
-        ' themselves as the challenge does, and those at 0.5 beside them. "Cells kept apart": those'
-        " at a score of 0.5, grown downhill until they meet, where the score is set to 0. Weights"
-        " trained on this set are not passed on, as its terms demand.",
+        " themselves as the challenge does, and those at 0.5 beside them. Cells that are kept apart"
+        " are those at a score of 0.5, grown downhill until they meet, where the score is set to 0."
+        " Weights trained on this set are not passed on, as its terms demand.",
         {
             "em.jpg": "Held-out sections, the score of cell, the cells found and the true ones.",
             "em_curves.png": "Learning curves on the held-out sections.",
