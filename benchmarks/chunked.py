@@ -124,7 +124,7 @@ def workers(number: int) -> Iterator[str]:
     from distributed import LocalCluster
 
     options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
-    with LocalCluster(n_workers=number, **options) as cluster:
+    with LocalCluster(n_workers=number, **options) as cluster:  # type: ignore[no-untyped-call]
         yield cluster.scheduler_address
 
 

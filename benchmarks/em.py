@@ -142,7 +142,8 @@ def part(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     parted = scores.copy()
     for section in parted:
         cells, _ = ndimage.label(section > 0.5)
-        section[watershed(-section, cells, watershed_line=True) == 0] = 0
+        grown = watershed(-section, cells, watershed_line=True)  # type: ignore[no-untyped-call]
+        section[grown == 0] = 0
     return parted
 
 
