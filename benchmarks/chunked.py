@@ -90,10 +90,10 @@ def make(folder: Path, side: int, tiff: bool) -> None:
 
 def watch(command: Sequence[str]) -> tuple[float, float]:
     """Run a command; return its seconds, and the peak of its memory in MB, children included."""
-    start, peak = time.perf_counter(), 0
+    start, peak, mine = time.perf_counter(), 0, psutil.Process()
     with subprocess.Popen(command, env={**os.environ, "TQDM_DISABLE": "1"}) as process:
         while process.poll() is None:
-            peak = max(peak, _resident(_children()))
+            peak = max(peak, _resident(mine.children(recursive=True)))
             time.sleep(LOOK)
     if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed.")
@@ -108,14 +108,6 @@ def _resident(processes: Iterable[psutil.Process]) -> int:
         except psutil.NoSuchProcess:
             continue
     return total
-
-
-def _children() -> list[psutil.Process]:
-    """Return what this process has started, workers included."""
-    try:
-        return list(psutil.Process().children(recursive=True))
-    except psutil.NoSuchProcess:
-        return []
 
 
 @contextmanager
