@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from qtpy.QtCore import QThreadPool
 
-from napari_unet._qt import window
+from napari_unet._qt import files, window
 from napari_unet.annotations import Project
 from napari_unet.cli import display, main, open
 from napari_unet.samples import load_sample
@@ -57,7 +58,7 @@ def test_images_are_opened_with_the_docks(
 ) -> None:
     viewer = make_napari_viewer()
     told: list[str] = []
-    monkeypatch.setattr(window, "show_error", told.append)
+    monkeypatch.setattr(files, "show_error", told.append)
     broken = image.with_name("broken.docx")
     broken.write_bytes(b"no image")
     window.furnish(viewer, None, [broken, image])
@@ -75,17 +76,28 @@ def test_project_is_opened_in_its_dock(make_napari_viewer, qtbot, project: Path)
     let_threads_end(qtbot)
 
 
-@pytest.mark.parametrize("what", ["project", "project.json", "image", "nothing"])
+@pytest.mark.parametrize("what", ["project", "project.json", "image", "zarr", "nothing"])
 def test_command_opens_what_it_is_given(
-    what: str, image: Path, project: Path, home: Path, monkeypatch
+    what: str, image: Path, project: Path, home: Path, tmp_path: Path, monkeypatch
 ) -> None:
+    stored = tmp_path / "slide.zarr"
+    zarr.create_array(stored, shape=(8, 8), dtype=np.uint16)
     shown: list[tuple[Path | None, list[Path]]] = []
     monkeypatch.setattr(window, "show", lambda *given: shown.append(given))
     monkeypatch.setattr(open, "has_display", lambda: True)
     monkeypatch.setattr(open, "window_opens", lambda: True)
-    given = {"project": [project], "project.json": [project / "project.json"], "image": [image]}
+    given = {
+        "project": [project],
+        "project.json": [project / "project.json"],
+        "image": [image],
+        "zarr": [stored, image],
+    }
     assert run(*given.get(what, [])) == 0
-    expected = {"image": (None, [image]), "nothing": (home / "annotations.unet", [])}
+    expected = {
+        "image": (None, [image]),
+        "zarr": (None, [stored, image]),
+        "nothing": (home / "annotations.unet", []),
+    }
     assert shown == [expected.get(what, (project, []))]
 
 
@@ -94,7 +106,7 @@ def test_command_opens_what_it_is_given(
     [
         (("gone.unet",), "gone.unet does not exist"),
         (("",), "is no project"),
-        (("cells.unet", "세포 one.tif"), "give one project, or images only"),
+        (("cells.unet", "세포 one.tif"), "give one project, or images and labels only"),
     ],
 )
 def test_what_cannot_be_opened_is_told_before_a_window_is_there(

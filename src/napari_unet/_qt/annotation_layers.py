@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -44,13 +45,30 @@ LARGEST_BRUSH = 40
 """Of napari's slider."""
 
 
-def add_image(viewer: napari.viewer.ViewerModel, image: FileImage, name: str) -> Image:
-    """Add an image layer of what a file holds, with its scale."""
+def add_image(
+    viewer: napari.viewer.ViewerModel,
+    image: FileImage,
+    name: str,
+    levels: Sequence[Any] | None = None,
+) -> Image:
+    """Add an image layer of what a file holds, with its scale; `levels`, if it has several."""
+    layer: Image = viewer.add_image(
+        levels or image.data,
+        multiscale=bool(levels),
+        name=name,
+        rgb="S" in image.axes,
+        **place_of(image),
+    )
+    return layer
+
+
+def place_of(image: FileImage) -> dict[str, Any]:
+    """Return the scale, units and names of the axes of what a file holds, as layers take them."""
     letters = image.axes.removesuffix("S")
     height, width = image.pixel_sides or (None, None)
     steps = {"Y": height, "X": width, "Z": image.spacing}
     sizes = [steps.get(letter) for letter in letters]
-    options: dict[str, Any] = {
+    return {
         "scale": [size or 1 for size in sizes],
         "units": ["um" if size else "pixel" for size in sizes],
         # What has no letter is called as napari calls it.
@@ -59,8 +77,6 @@ def add_image(viewer: napari.viewer.ViewerModel, image: FileImage, name: str) ->
             for i, letter in enumerate(letters)
         ],
     }
-    layer: Image = viewer.add_image(image.data, name=name, rgb="S" in image.axes, **options)
-    return layer
 
 
 def add_labels(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import napari
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
+from napari_unet._qt.files import open_files
 from napari_unet._qt.preferences import PLUGIN
 
 ANNOTATE, FINE_TUNE = "Annotate", "Fine-tune"
@@ -22,7 +22,7 @@ def show(project: Path | None, images: Sequence[Path]) -> None:
     project : Path or None
         Folder of the project to open; None: that of images which belong to none.
     images : sequence of Path
-        Files to open as layers.
+        Files and Zarrs to open as layers: images, and labels of them.
     """
     furnish(napari.Viewer(title="napari-unet"), project, images)
     napari.run()
@@ -30,11 +30,7 @@ def show(project: Path | None, images: Sequence[Path]) -> None:
 
 def furnish(viewer: napari.viewer.Viewer, project: Path | None, images: Sequence[Path]) -> None:
     """Open the docks in a window, and in them what is to be worked at."""
-    for path in images:
-        try:
-            viewer.open(str(path))
-        except Exception as error:  # whatever a reader, of any plugin, raises
-            show_error(f"{path} could not be opened ({error}): drag it into the window to try on.")
+    open_files(viewer, images)
     annotate, _ = viewer.window.add_plugin_dock_widget(PLUGIN, ANNOTATE)
     viewer.window.add_plugin_dock_widget(PLUGIN, FINE_TUNE, tabify=True)
     QTimer.singleShot(0, annotate.raise_)  # once there are tabs, of which the last is in front

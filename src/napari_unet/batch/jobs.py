@@ -14,12 +14,12 @@ from PIL.PngImagePlugin import PngImageFile
 from napari_unet.config import SegmentConfig
 from napari_unet.images import READABLE, TIFF, find_images, scenes_of, stem_of
 from napari_unet.images.microscopes import MICROSCOPES
+from napari_unet.images.objects import OBJECTS
 from napari_unet.images.ome import ENDINGS, is_ome
 from napari_unet.provenance import Provenance
 
 LABELS = "_labels"
 SCORES = "_scores"
-OBJECTS = "_objects.csv"
 BOXES = "_boxes.csv"
 ROIS = "_rois.zip"
 OVERVIEW = "overview.png"

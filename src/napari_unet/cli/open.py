@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         nargs="*",
         type=Path,
-        metavar="PROJECT.unet | IMAGE",
-        help="a project folder, or images; without any, the project in which images are annotated"
-        " while no other is open",
+        metavar="PROJECT.unet | FILE",
+        help="a project folder; or images (OME-Zarrs, too) and labels of them; without any, the"
+        " project in which images are annotated while no other is open",
     )
 
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> bool:
 
     paths: list[Path] = arguments.paths
     _check(paths)
-    images = [path for path in paths if path.is_file() and path.name != "project.json"]
+    images = [path for path in paths if not _is_project(path)]
     project = None
     if not images:
         project = Project.open(paths[0]) if paths else default_project()
@@ -56,9 +56,16 @@ def _check(paths: list[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"{path} does not exist: check its path.")
-    folders = [path for path in paths if path.is_dir() or path.name == "project.json"]
+    folders = [path for path in paths if _is_project(path)]
     if folders and len(paths) > 1:
         raise ValueError(
             f"{folders[0]} is a folder, and not all that is to be opened: give one project, or"
-            " images only."
+            " images and labels only."
         )
+
+
+def _is_project(path: Path) -> bool:
+    """Say whether a path is to be opened as a project: any folder but a Zarr."""
+    from napari_unet.images.ngff import is_zarr
+
+    return path.name == "project.json" or (path.is_dir() and not is_zarr(path))

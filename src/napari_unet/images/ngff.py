@@ -30,9 +30,9 @@ TYPES = {"T": "time", "Z": "space", "Y": "space", "X": "space"}
 
 @dataclass(frozen=True)
 class _Multiscale:
-    """What the metadata of an OME-Zarr say of its finest level."""
+    """What the metadata of an OME-Zarr say of its levels, the finest first, and of that one."""
 
-    path: str
+    paths: tuple[str, ...]
     axes: str
     scale: tuple[float, ...]
     translation: tuple[float, ...]
@@ -95,13 +95,7 @@ def open_zarr(path: Path) -> StoredImage:
         if isinstance(node, zarr.Array):
             return _stored(node, None)
         told = _multiscale(path, node)
-        name = told.path if told else _only_array(path, node)
-        array = node.get(name)
-        if not isinstance(array, zarr.Array):
-            raise ValueError(
-                f"{path} has no array {name!r}, which its metadata name: it is damaged."
-            )
-        return _stored(array, told)
+        return _stored(_array(path, node, _paths(path, node, told)[0]), told)
 
 
 def as_stored(array: Any) -> StoredImage:
@@ -169,7 +163,7 @@ def _finest(multiscale: Mapping[str, Any], version: Version) -> _Multiscale:
         elif step["type"] == "translation":
             translation = translation + step["translation"]
     return _Multiscale(
-        level["path"],
+        tuple(dataset["path"] for dataset in multiscale["datasets"]),
         "".join(_letter(axis) for axis in axes),
         tuple(scale.tolist()),
         tuple(translation.tolist()),
@@ -185,12 +179,24 @@ def _letter(axis: Mapping[str, str]) -> str:
     return by_type or (name if name in "TZCYX" and len(name) == 1 else "Q")
 
 
-def _only_array(path: Path, group: zarr.Group) -> str:
+def _paths(path: Path, group: zarr.Group, told: _Multiscale | None) -> tuple[str, ...]:
+    """Return where the levels of an image are in its group."""
+    if told is not None:
+        return told.paths
     names = sorted(name for name, _ in group.arrays())
     if len(names) == 1:
-        return names[0]
+        return (names[0],)
     found = f"the arrays {', '.join(names)}" if names else "no array"
     raise ValueError(f"{path} is no OME-Zarr image and holds {found}: name an array.")
+
+
+def _array(path: Path, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    import zarr
+
+    array = group.get(name)
+    if not isinstance(array, zarr.Array):
+        raise ValueError(f"{path} has no array {name!r}, which its metadata name: it is damaged.")
+    return array
 
 
 def create_labels(
@@ -308,12 +314,21 @@ def open_level(path: Path, level: int) -> zarr.Array[Any]:
 
 
 def open_levels(path: Path) -> list[zarr.Array[Any]]:
-    """Open all levels of labels that :func:`create_labels` made, the finest first, for reading."""
+    """Open all levels of an OME-Zarr image, the finest first, for reading; of an array, itself.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     import zarr
 
     with readable(path):
-        group = zarr.open_group(path, mode="r")
-        return [array for _, array in sorted(group.arrays(), key=lambda item: int(item[0]))]
+        node = zarr.open(path, mode="r")
+        if isinstance(node, zarr.Array):
+            return [node]
+        names = _paths(path, node, _multiscale(path, node))
+        return [_array(path, node, name) for name in names]
 
 
 def list_labels(path: Path) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
+from napari_unet.images import ngff
+from napari_unet.images.finding import LABELS_MARK, is_readable
 from napari_unet.images.image import Image
 from napari_unet.images.ngff import is_zarr, open_zarr, readable
-from napari_unet.images.reading import read_image, read_label_image
+from napari_unet.images.ome import stem_of
+from napari_unet.images.reading import TIFF, read_image, read_label_image
+from napari_unet.images.records import find_provenance
 
 
 def open_image(path: Path) -> Image:
@@ -52,6 +58,48 @@ def open_labels(path: Path) -> Image:
         return labels
     data: Any = _WithoutAxis(labels.data, channel)
     return replace(labels, data=data, axes=labels.axes.replace("C", ""))
+
+
+def open_levels(path: Path, labels: bool = False) -> list[Any]:
+    """Open the levels of an OME-Zarr, the finest first, for a viewer that reads what it shows.
+
+    Parameters
+    ----------
+    path : Path
+        The Zarr.
+    labels : bool
+        Whether they are of labels: an axis of channels, of which there is one, is left out.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    levels: list[Any] = list(ngff.open_levels(path))
+    channel = open_zarr(path).letters.find("C")
+    if not labels or channel < 0 or levels[0].shape[channel] > 1:
+        return levels
+    return [_WithoutAxis(level, channel) for level in levels]
+
+
+def holds_labels(path: Path) -> bool:
+    """Say whether a file or Zarr says itself that it holds labels.
+
+    It is called so (``*_labels``), NGFF marks it, or it is a TIFF of whole numbers that tells how
+    napari-unet has made it.
+    """
+    if is_zarr(path):
+        return ngff.holds_labels(path)
+    if not is_readable(path):
+        return False
+    if stem_of(path).endswith(LABELS_MARK):
+        return True
+    return path.suffix.lower() in TIFF and find_provenance(path) is not None and _is_whole(path)
+
+
+def _is_whole(path: Path) -> bool:
+    with tifffile.TiffFile(path) as file:
+        return np.dtype(file.series[0].dtype).kind in "bui"
 
 
 class _ZarrArray:
@@ -97,6 +145,7 @@ class _WithoutAxis:
         self.shape: tuple[int, ...] = array.shape[:axis] + array.shape[axis + 1 :]
         self.dtype: np.dtype[Any] = array.dtype
         self.ndim = len(self.shape)
+        self.size = prod(self.shape)
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         """Return a part, by an index or slice for each of the first axes."""
