@@ -30,8 +30,9 @@ and machines that stand under a desk. Each experiment is one script in `benchmar
 its results to a file and repeats nothing that is there; trainings that were broken off go on.
 Networks are scored as they are after their last step: no held-out image chooses one. Where a
 machine of two cores is said to have had one thread, another training had the other core, and with
-both of them would have taken some 0.7 of the time. FOLDER is where the annotated sets are, each as
-its script's text (`--help`) says.
+both of them would have taken some 0.7 of the time; minutes are the clock's, and other work on the
+machine is in them. FOLDER is where the annotated sets are, each as its script's text (`--help`)
+says.
 
 This page is written by `python benchmarks/experiments_page.py` from those files.
 """
@@ -119,7 +120,7 @@ SECTIONS = (
         " and public test images, so that the published figures show an order of magnitude and no"
         " more. What the paper's table calls IOU is the challenge's SEG; our IoU is that of the"
         " foregrounds.",
-        {"cell_experiments.png": "Test images, the cells found and the true ones."},
+        {"cells.jpg": "Test images, the cells found and the true ones."},
     ),
     Section(
         "classes",
