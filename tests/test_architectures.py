@@ -253,7 +253,7 @@ def test_it_learns_one_image(kind: str) -> None:
     config = replace(CONFIG, iterations=90, validate_every=90, batch=4, learning_rate=1e-2)
     best = run_to_end(train(examples(), examples(), start, config))
     assert best.card.architecture == kind
-    scores = validate(best.build(), TARGET, examples(), torch.device("cpu"))
+    scores = validate(best.build(), best.card, examples(), torch.device("cpu"))
     assert scores["iou"] > 0.8
     assert scores["ap50"] > 0.6
 

@@ -167,7 +167,7 @@ def test_swapped_classes_are_wrong():
     areas = np.where(labels > 0, 1 + labels % 2, 0).astype(np.int32)
     example = teach(Plane(image[None], areas), AREAS)
     scores = np.eye(3, dtype=np.float32)[np.array([0, 2, 1])[areas]].transpose(2, 0, 1)
-    judged = judgement(scores, example, AREAS)
+    judged = judgement(scores, example, Card(shape_of(AREAS), AREAS, Preprocessing()))
     assert (judged.matching.tp, judged.matching.fn) == (0, 2)
     assert judged.iou == pytest.approx(1 / 3)
 

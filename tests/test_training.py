@@ -12,13 +12,21 @@ import torch
 import napari_unet
 from napari_unet.augmentation import Batch
 from napari_unet.checkpoint import Checkpoint, write_tensors
-from napari_unet.config import Preprocessing, Target, TrainConfig, TrainProgress, UNetConfig
+from napari_unet.config import (
+    Preprocessing,
+    SegmentConfig,
+    Target,
+    TrainConfig,
+    TrainProgress,
+    UNetConfig,
+)
 from napari_unet.engines import TorchEngine
 from napari_unet.library import Card
 from napari_unet.metrics import iou
 from napari_unet.model import UNet
 from napari_unet.patches import Example, prepare
 from napari_unet.prediction import run_to_end
+from napari_unet.segmentation.result import smallest_object
 from napari_unet.training import (
     Files,
     describe_data,
@@ -107,7 +115,7 @@ def test_loss_of_an_unpadded_network_is_taken_in_the_middle():
 def test_overfits_one_image():
     config = replace(CONFIG, iterations=90, validate_every=90, batch=4, learning_rate=1e-2)
     best = run_to_end(train(examples(), examples(), untrained(CARD), config))
-    scores = validate(best.build(), TARGET, examples(), torch.device("cpu"))
+    scores = validate(best.build(), best.card, examples(), torch.device("cpu"))
     assert scores["iou"] > 0.8
     assert scores["ap50"] > 0.6
 
@@ -250,7 +258,7 @@ def test_validation_leaves_the_network_where_it_is(monkeypatch: pytest.MonkeyPat
         build(self, own, *args, **options)
 
     monkeypatch.setattr(TorchEngine, "__init__", watched)
-    validate(network, TARGET, examples(), torch.device("cpu"))
+    validate(network, CARD, examples(), torch.device("cpu"))
     assert not set(parameters) & {id(p) for p in taken[0].parameters()}
 
 
@@ -259,9 +267,25 @@ def test_small_objects_count_in_validation():
     labels[5:8, 5:8], labels[20:23, 20:23] = 1, 2
     (example,) = prepare(labels.astype(float), labels, CARD.preprocessing, TARGET)
     perfect = np.stack([labels == 0, labels > 0, labels > 0]).astype(np.float32)
-    judged = judgement(perfect, example, TARGET)
-    assert (judged.iou, judged.matching.ap) == (1.0, 1.0)
-    assert judged.found.tolist() == [True, True]
+    for diameter in (None, 3.0):
+        card = replace(CARD, preprocessing=replace(CARD.preprocessing, diameter=diameter))
+        judged = judgement(perfect, example, card)
+        assert (judged.iou, judged.matching.ap) == (1.0, 1.0)
+        assert judged.found.tolist() == [True, True]
+
+
+def test_specks_count_in_validation_no_more_than_in_what_users_get():
+    """Unless they lie at the border of what is annotated: there the rest may be cut off."""
+    labels = np.zeros((40, 40), np.int32)
+    labels[10:30, 10:30], labels[:2, 20:22] = 1, 2
+    card = replace(CARD, preprocessing=replace(CARD.preprocessing, diameter=20.0))
+    (example,) = prepare(labels.astype(float), labels, card.preprocessing, TARGET)
+    scored = labels > 0
+    scored[3:6, 3:6] = True
+    scores = np.stack([~scored, scored, scored]).astype(np.float32)
+    assert smallest_object(card, SegmentConfig(), 1.0) > 9
+    judged = judgement(scores, example, card)
+    assert (judged.matching.tp, judged.matching.fp) == (2, 0)
 
 
 def test_resume_with_other_data_or_another_file_is_refused(tmp_path: Path):
@@ -296,7 +320,7 @@ def test_a_trained_start_is_kept_unless_something_better_comes():
             break
     assert steps[0].iteration == 0
     assert steps[0].validation
-    scores = validate(best.build(), TARGET, examples(), torch.device("cpu"))
+    scores = validate(best.build(), best.card, examples(), torch.device("cpu"))
     assert scores["iou"] >= steps[0].validation["iou"] - 1e-6
 
 

@@ -10,7 +10,7 @@ dimensions unless said otherwise, and return new arrays.
 
 from collections.abc import Iterator
 from itertools import product
-from math import prod
+from math import pi, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,8 @@ PROMINENCE = 0.3
 """By which a peak of the distance rises above its surroundings, to count as an object."""
 OUTSIDE = -2.0
 """What the distance is taken to be outside an object: below all that it is within."""
+SMALLEST_SHARE = 0.05
+"""Of a typical object's area: what is smaller is noise."""
 RIDGE_REACH = 3
 """Pixels to look for a second object from a ridge pixel: ridge width plus one."""
 
@@ -289,6 +291,11 @@ def fill_object_holes(labels: Labels) -> Labels:
     filled = labels.copy()
     filled.reshape(-1)[holes] = owner[component]
     return filled
+
+
+def smallest_area(diameter: float) -> int:
+    """Return how many pixels an object has at least, where a typical one has that diameter."""
+    return round(SMALLEST_SHARE * pi / 4 * diameter**2)
 
 
 def remove_small_objects(labels: Labels, min_size: int) -> Labels:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from math import pi
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unet.config import SegmentConfig, Target
-from napari_unet.instances import class_map, classify, label_scores, object_evidence
+from napari_unet.instances import class_map, classify, label_scores, object_evidence, smallest_area
 from napari_unet.library import Card
 from napari_unet.preprocessing import Frame, restore
 from napari_unet.provenance import Provenance
@@ -20,8 +19,6 @@ from napari_unet.wording import counted
 
 TYPICAL_DIAMETER = 20.0
 """Of objects in network pixels, where a model does not state its own."""
-SMALLEST_SHARE = 0.05
-"""Of a typical object's area: what is smaller is noise."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +192,7 @@ def smallest_object(card: Card, config: SegmentConfig, zoom: float) -> int:
         return round(config.min_size * zoom**2)
     rule = card.preprocessing
     enlarged = 1.0 if config.is_sized else zoom / rule.zoom
-    diameter = (rule.diameter or TYPICAL_DIAMETER) * enlarged
-    return round(SMALLEST_SHARE * pi / 4 * diameter**2)
+    return smallest_area((rule.diameter or TYPICAL_DIAMETER) * enlarged)
 
 
 def describe_objects(

@@ -88,8 +88,8 @@ def estimate(task: Task) -> Generator[None, bool | None, Estimate | None]:
             return None
     step = min(seconds[1:])
     sample = lesson.part_to_show
-    network, target = session.run.averaged, session.card.target
-    looked = _timed(lambda: run_to_end(judge(network, target, [sample], session.device)))
+    network, card = session.run.averaged, session.card
+    looked = _timed(lambda: run_to_end(judge(network, card, [sample], session.device)))
     validation = looked * sum(e.labels.size for e in lesson.held_out) / sample.labels.size
     steps_taken = config.iterations
     times = ceil(steps_taken / config.validate_every)
@@ -100,8 +100,8 @@ def estimate(task: Task) -> Generator[None, bool | None, Estimate | None]:
         step,
         session.device.type,
         lesson.images,
-        held + taught if target.instances else None,
-        held if target.instances else None,
+        held + taught if card.target.instances else None,
+        held if card.target.instances else None,
         lesson.start.card.preprocessing.zoom,
     )
 

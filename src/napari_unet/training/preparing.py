@@ -191,7 +191,7 @@ def _best_size(
     found: dict[float, float] = {}
     for number, zoom in enumerate(sizes):
         examples = [_taught(plane, zoom, start, config) for plane in shown]
-        steps = judge(network, card.target, examples, torch.device(device))
+        steps = judge(network, card, examples, torch.device(device))
         while True:
             try:
                 share = next(steps)

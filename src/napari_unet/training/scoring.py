@@ -15,7 +15,8 @@ from torch import Tensor
 from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
-from napari_unet.instances import class_map, label_scores, object_evidence
+from napari_unet.instances import class_map, label_scores, object_evidence, smallest_area
+from napari_unet.library import Card
 from napari_unet.metrics import Matching, Overlap, class_ious, iou, mean_iou
 from napari_unet.model import Network, copied, crop_to, part_outputs
 from napari_unet.patches import Example
@@ -90,9 +91,20 @@ class Judgement:
 
 
 def judge(
-    network: Network, target: Target, examples: Sequence[Example], device: torch.device
+    network: Network, card: Card, examples: Sequence[Example], device: torch.device
 ) -> Generator[float, bool | None, list[Judgement]]:
     """Let a network segment held-out examples whole, by the tiles that users get.
+
+    Parameters
+    ----------
+    network : Network
+        As it is by now.
+    card : Card
+        What its outputs mean, and how large objects are to it.
+    examples : sequence of Example
+        Held out.
+    device : torch.device
+        Where it runs.
 
     Yields
     ------
@@ -105,7 +117,7 @@ def judge(
         One an example; after a stop, of those that were done.
     """
     # A copy, made on the CPU: short of memory, an engine takes its network there for good.
-    engine = TorchEngine(copied(network), network.config, target, device, precision="float32")
+    engine = TorchEngine(copied(network), network.config, card.target, device, precision="float32")
     tile = TILE if device.type == "cpu" else None
     judgements: list[Judgement] = []
     for done, example in enumerate(examples):
@@ -115,7 +127,7 @@ def judge(
             try:
                 part = next(tiles)
             except StopIteration as end:
-                judgements.append(judgement(end.value, example, target))
+                judgements.append(judgement(end.value, example, card))
                 break
             stop = yield (done + part.share) / len(examples)
         if stop:
@@ -123,14 +135,19 @@ def judge(
     return judgements
 
 
-def judgement(scores: NDArray[np.float32], example: Example, target: Target) -> Judgement:
-    """Judge the scores (K, Y, X) of an example."""
+def judgement(scores: NDArray[np.float32], example: Example, card: Card) -> Judgement:
+    """Judge the scores (K, Y, X) of an example by the labels that its user would get of them.
+
+    As there, specks are no objects; but what the example's border cuts is, however little is left.
+    """
+    target, diameter = card.target, card.preprocessing.diameter
     chosen = np.take_along_axis(scores, example.target[:1].astype(np.intp), axis=0)[0]
     entropy = -(example.weights * np.log(np.maximum(chosen, 1e-7))).sum()
     loss = float(entropy) / max(int(np.count_nonzero(example.weights)), 1)
     if not target.instances:
         return _judged_areas(loss, class_map(scores), example)
-    labels = label_scores(*object_evidence(scores, target), min_size=0)
+    smallest = smallest_area(diameter) if diameter else 0
+    labels = label_scores(*object_evidence(scores, target), min_size=smallest, keep_cut=True)
     overlap = Overlap.of(labels, example.labels)
     matchings = [overlap.match(threshold) for threshold in IOUS]
     return Judgement(
@@ -183,10 +200,10 @@ def unpack(tensors: Mapping[str, Tensor], told: Sequence[Mapping[str, Any]]) -> 
 
 
 def validate(
-    network: Network, target: Target, examples: Sequence[Example], device: torch.device
+    network: Network, card: Card, examples: Sequence[Example], device: torch.device
 ) -> dict[str, float]:
     """Score a network on held-out examples; see :func:`summarise`."""
-    return summarise(run_to_end(judge(network, target, examples, device)))
+    return summarise(run_to_end(judge(network, card, examples, device)))
 
 
 def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:

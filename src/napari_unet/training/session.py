@@ -151,7 +151,7 @@ class Session:
     def assess(self) -> Steps:
         """Validate, keep the checkpoint if it is the best, and save."""
         loss, rate = self.run.loss, learning_rate(self.config, self.fraction) * self.run.rate
-        steps = judge(self.run.averaged, self.card.target, self.validation, self.device)
+        steps = judge(self.run.averaged, self.card, self.validation, self.device)
         heard = time.monotonic()
         while True:
             try:

@@ -225,7 +225,7 @@ class _Watch:
     def judged(self, network: Network) -> Steps[list[Judgement] | None]:
         """Let a network find the held-out objects; None after a stop."""
         session = self._session
-        steps = judge(network, session.card.target, self._held_out, session.device)
+        steps = judge(network, session.card, self._held_out, session.device)
         while True:
             try:
                 share = next(steps)
@@ -237,7 +237,7 @@ class _Watch:
 
     def _preview(self) -> Overlay:
         session = self._session
-        steps = judge(session.run.averaged, session.card.target, [self._shown], session.device)
+        steps = judge(session.run.averaged, session.card, [self._shown], session.device)
         return Overlay.of(self._shown, run_to_end(steps)[0].labels, "preview")
 
     def _left(self, fraction: float) -> float | None:
