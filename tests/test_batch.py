@@ -1,6 +1,7 @@
 """Where labels go, and what becomes of a batch when one image fails or a stop comes."""
 
 import csv
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +28,15 @@ from napari_unet.batch.overview import LARGEST, OUTLINE, outlined
 from napari_unet.batch.record import INTERRUPTED, NAME, Record
 from napari_unet.config import Preprocessing, SegmentConfig, Target, TrainConfig, UNetConfig
 from napari_unet.engines import TorchEngine
-from napari_unet.images import Image, read_image, read_provenance, write_labels
+from napari_unet.images import (
+    Image,
+    find_images,
+    pair_by_stem,
+    pair_labels,
+    read_image,
+    read_provenance,
+    write_labels,
+)
 from napari_unet.images.rois import read_rois
 from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
@@ -308,6 +317,63 @@ def test_labels_put_in_place_of_those_of_a_killed_batch_are_kept(
     for made in (None, other.made(jobs[0]), replace(WISH.made(jobs[0]), image="b.tif")):
         write_labels(jobs[0].labels, np.ones((40, 40), np.uint16), made=made)
         assert states(jobs) == ["skipped"]
+
+
+def test_tables_of_other_labels_are_made_anew(sources: list[Path]) -> None:
+    jobs, wish = plan(sources[:1], None), replace(WISH, objects=True)
+    outcomes(jobs, wish=wish, record=True)
+    other = replace(CONFIG, threshold=0.9)
+    outcomes(jobs, wish=replace(WISH, config=other), resume=True)  # labels alone
+    asked = replace(wish, config=other)
+    assert states(jobs, asked) == ["waiting"]
+    (done,) = outcomes(jobs, wish=asked, resume=True)
+    assert not done.error
+    assert read_provenance(jobs[0].objects).config.threshold == 0.9
+    assert states(jobs, asked) == ["done"]
+
+
+def test_a_table_of_the_users_own_is_not_written_over(sources: list[Path]) -> None:
+    jobs, wish = plan(sources[:1], None), replace(WISH, objects=True)
+    outcomes(jobs, record=True)
+    jobs[0].objects.write_text("mine")
+    for asked in (wish, replace(wish, config=replace(CONFIG, threshold=0.9))):
+        assert states(jobs, asked) == ["skipped"]
+        outcomes(jobs, wish=asked, resume=True)
+        assert jobs[0].objects.read_text() == "mine"
+    outcomes(jobs, wish=wish, resume=True, force=True)
+    assert jobs[0].objects.read_text() != "mine"
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.zip", "labels.PNG"])
+def test_a_file_that_holds_no_labels_does_not_become_a_folder(sources, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} cannot hold labels: name a folder"):
+        plan(sources[:1], Path(name))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_folders_that_link_to_themselves_are_looked_through_once(sources, tmp_path: Path) -> None:
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    assert find_in(tmp_path, "*.tif", subfolders=True) == sources
+
+
+def test_an_overview_is_no_image(sources: list[Path], tmp_path: Path) -> None:
+    jobs = plan(sources, None)
+    outcomes(jobs, overview=Overview(tmp_path / "overview.png", jobs))
+    assert (tmp_path / "overview.png").exists()
+    assert find_images([tmp_path]) == sources
+    assert [path for path, _ in pair_by_stem(tmp_path, tmp_path)] == sources
+    assert len(pair_labels(tmp_path, tmp_path)) == 3
+
+
+def test_stacks_are_learnt_from_plane_by_plane_in_the_order_of_the_image(tmp_path: Path) -> None:
+    """ImageJ's files have time before depth."""
+    image = np.arange(4, dtype=np.uint8).reshape(2, 2, 1, 1) * np.ones((1, 1, 8, 8), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", image, metadata={"axes": "ZTYX"})
+    like = read_image(tmp_path / "a.ome.tif")
+    write_labels(tmp_path / "a_labels.tif", image.astype(np.int32), like=like)
+    (pair,) = load_pairs([(tmp_path / "a.ome.tif", tmp_path / "a_labels.tif")])
+    assert read_image(tmp_path / "a_labels.tif").axes == "TZYX"
+    np.testing.assert_array_equal(pair.labels, np.asarray(pair.image))
 
 
 def test_a_full_disk_does_not_make_our_labels_somebody_elses(

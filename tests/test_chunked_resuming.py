@@ -77,6 +77,23 @@ def test_other_settings_do_not_go_on(tmp_path: Path):
     np.testing.assert_array_equal(labels, in_memory(image, other))
 
 
+@pytest.mark.parametrize("name", ["settings.json", "size.json", "parts/1.npz"])
+@pytest.mark.parametrize("left", [0, 5])
+def test_what_a_power_cut_has_damaged_is_named(tmp_path: Path, name: str, left: int):
+    image = drawing(seed=14)
+    work = steps(image, tmp_path)
+    while next(work).step != "joining":
+        pass
+    work.close()
+    (damaged,) = [p for p in tmp_path.rglob("*") if p.as_posix().endswith(f"/{name}")]
+    damaged.write_bytes(damaged.read_bytes()[:left])
+    with pytest.raises(ValueError, match=r"is damaged, as after a power cut: delete .* begin anew"):
+        chunked(image, tmp_path)
+    shutil.rmtree(tmp_path / damaged.relative_to(tmp_path).parts[0])
+    labels, _ = chunked(image, tmp_path)
+    np.testing.assert_array_equal(labels, in_memory(image))
+
+
 def test_a_task_that_outlives_a_run_that_was_stopped_changes_nothing(tmp_path: Path):
     first, image = drawing(seed=26), drawing(seed=27)
     begun = steps(first, tmp_path)

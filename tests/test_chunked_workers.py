@@ -245,6 +245,8 @@ def test_the_command_line(image: Path, config: SegmentConfig, capsys):
         (["image.zarr", "-o", "image.zarr"], "is the image itself"),
         (["group.zarr", "-o", "out.zarr"], "holds the arrays a, b"),
         (["plate.zarr", "-o", "out.zarr"], "holds several images: name one"),
+        (["wells.zarr", "-o", "out.zarr"], "wells.zarr/A/1/0.\n"),
+        (["wells.zarr/A/1", "-o", "out.zarr"], "wells.zarr/A/1/f.\n"),
         (["odd.zarr", "-o", "out.zarr"], "are no OME-Zarr 0.4 or 0.5"),
         (["axes.zarr", "-o", "out.zarr"], "do not fit an array of shape"),
         (["notes.zarr", "-o", "out.zarr"], "holds no Zarr array"),
@@ -257,6 +259,8 @@ def test_what_cannot_be_is_one_sentence(image: Path, monkeypatch, capsys, argume
     for name in "ab":
         zarr.open_group("group.zarr").create_array(name, shape=(8, 8), dtype="u1")
     zarr.create_group("plate.zarr", attributes={"ome": {"plate": {}}}).create_group("A")
+    wells = zarr.create_group("wells.zarr", attributes={"plate": {"wells": [{"path": "A/1"}]}})
+    wells.create_group("A/1", attributes={"well": {"images": [{"path": "f"}]}})
     zarr.create_group("odd.zarr", attributes={"multiscales": [{"axes": ["y", "x"]}]})
     level = {
         "path": "0",

@@ -32,7 +32,7 @@ from napari_unet.prediction import run_to_end
 from napari_unet.preprocessing import Frame
 from napari_unet.segmentation import Objects, Segmentation, segment_steps
 from napari_unet.training import Pair, prepare_pairs, train, untrained
-from napari_unet.training.scoring import judgement, weighted_loss
+from napari_unet.training.scoring import judgement, merit, summarise, weighted_loss
 from napari_unet.weightmap import area_target, training_target
 
 SIGMOID = Target(activation="sigmoid")
@@ -170,6 +170,24 @@ def test_swapped_classes_are_wrong():
     judged = judgement(scores, example, Card(shape_of(AREAS), AREAS, Preprocessing()))
     assert (judged.matching.tp, judged.matching.fn) == (0, 2)
     assert judged.iou == pytest.approx(1 / 3)
+
+
+def test_objects_of_the_wrong_class_are_wrong():
+    image, labels, classes = fruit()
+    example = teach(Plane(image[None], labels, classes=classes), FRUIT)
+    card = Card(shape_of(FRUIT), FRUIT, Preprocessing())
+    right = np.zeros((3, *labels.shape), np.float32)
+    for number, one in classes.items():
+        right[one][labels == number] = 1
+    right[0] = labels == 0
+    judged = judgement(np.stack([*right, *example.target[1:]]), example, card)
+    assert judged.found.all()
+    assert judged.matching.fp == 0
+    wrong = judgement(np.stack([*right[[0, 2, 1]], *example.target[1:]]), example, card)
+    assert not wrong.found.any()
+    assert (wrong.matching.tp, wrong.matching.fp) == (0, judged.matching.tp)
+    assert wrong.ap == 0
+    assert merit(summarise([judged])) > merit(summarise([wrong]))
 
 
 def test_a_sigmoid_network_learns():

@@ -495,6 +495,19 @@ def test_evaluate_a_probability_map(
     assert "warping-error       0.000000        0.7  0.010000         0.000000" in out
 
 
+def test_evaluate_stacks_in_the_order_of_their_axes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    truth = np.zeros((2, 2, 20, 20), np.uint16)
+    truth[0, 1, 2:8, 2:8] = 1
+    tifffile.imwrite(tmp_path / "truth.ome.tif", truth, metadata={"axes": "ZTYX"})
+    found = truth.swapaxes(0, 1)
+    tifffile.imwrite(tmp_path / "found.ome.tif", found, metadata={"axes": "TZYX"})
+    paths = [str(tmp_path / f"{name}.ome.tif") for name in ("found", "truth")]
+    assert main(["evaluate", *paths, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pooled"]["0.5"]["tp"] == 1
+
+
 def test_evaluate_stacks_whose_objects_are_numbered_by_plane(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

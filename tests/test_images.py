@@ -15,9 +15,11 @@ from napari_unet.images import (
     find_images,
     pair_by_stem,
     pair_labels,
+    read_classes,
     read_image,
     read_labels,
     reading,
+    scenes_of,
     write_image,
     write_labels,
     write_overlay,
@@ -451,6 +453,63 @@ def test_an_image_in_several_files_is_whole_where_each_of_them_is(tmp_path: Path
     (tmp_path / names[1]).write_bytes((tmp_path / names[1]).read_bytes()[:3000])
     with pytest.raises(ValueError, match="ends before"):
         read_image(tmp_path / names[0])
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(ValueError, match=r"f1\.ome\.tif, in which a part of it is, is not beside"):
+        read_image(tmp_path / names[0])
+
+
+def test_each_image_of_an_ome_tiff_is_one(tmp_path: Path):
+    planes = [noise(40, 50), noise(60, 70)]
+    with tifffile.TiffWriter(path := tmp_path / "two.ome.tif", ome=True) as file:
+        for plane, size in zip(planes, (0.5, 0.25), strict=True):
+            told = {
+                "axes": "YX",
+                "PhysicalSizeX": size,
+                "PhysicalSizeY": size,
+                "Name": f"at {size}",
+            }
+            file.write(plane, metadata=told)
+    assert scenes_of(path) == ("at_0.5", "at_0.25")
+    for scene, plane, size in zip(scenes_of(path), planes, (0.5, 0.25), strict=True):
+        image = read_image(path, scene=scene)
+        np.testing.assert_array_equal(image.data, plane)
+        assert image.pixel_size == pytest.approx(size)
+    with pytest.raises(ValueError, match=r"holds 2 images \(at_0.5, at_0.25\), and one is needed"):
+        read_image(path)
+
+
+def test_of_positions_in_several_files_each_file_has_its_own(tmp_path: Path):
+    """As microscopes save them: each file names all images, and holds one."""
+    names, planes = ("p0.ome.tif", "p1.ome.tif"), [noise(40, 50), noise(40, 50)]
+    images = "".join(
+        f'<Image ID="Image:{n}"><Pixels DimensionOrder="XYCZT" ID="Pixels:{n}" SizeC="1" SizeT="1"'
+        f' SizeX="50" SizeY="40" SizeZ="1" Type="uint8"><TiffData IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{n}</UUID></TiffData></Pixels></Image>'
+        for n, name in enumerate(names)
+    )
+    for number, (name, plane) in enumerate(zip(names, planes, strict=True)):
+        told = (
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
+            f' UUID="urn:uuid:{number}">{images}</OME>'
+        )
+        tifffile.imwrite(tmp_path / name, plane, description=told, metadata=None)
+    for name, plane in zip(names, planes, strict=True):
+        assert len(scenes_of(tmp_path / name)) == 1
+        np.testing.assert_array_equal(read_image(tmp_path / name).data, plane)
+
+
+def test_colours_of_printers_are_those_that_are_seen(tmp_path: Path):
+    path = tmp_path / "cyan.jpg"
+    PIL.Image.new("CMYK", (16, 16), (255, 0, 0, 0)).save(path, quality=95)
+    image = read_image(path)
+    assert image.axes == "YXS"
+    np.testing.assert_allclose(image.data.mean(axis=(0, 1)), (0, 255, 255), atol=12)
+
+
+def test_a_table_of_classes_in_another_encoding_is_named(tmp_path: Path):
+    (path := tmp_path / "a.csv").write_bytes("label,class\n1,Zellkörper\n".encode("cp1252"))
+    with pytest.raises(ValueError, match=r"a\.csv cannot be read as a table .* CSV in UTF-8"):
+        read_classes(path, ("background", "Zellkörper"))
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_unet.config import Preprocessing, Target
-from napari_unet.patches import Example, hold_out, prepare, sample_windows
+from napari_unet.config import Preprocessing, Target, UNetConfig
+from napari_unet.patches import Example, hold_out, prepare, sample_windows, side_of_patches
 from napari_unet.weightmap import distance_target, training_target
 
 RULE, TARGET = Preprocessing(), Target(extras=("distance",))
@@ -148,6 +148,30 @@ def test_a_block_is_cut_where_the_objects_are():
     assert (validation.labels > 0).sum() == 50
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_background_beyond_the_objects_is_learnt_from(mirrored: bool):
+    """And not held out with the last object, for lying behind it."""
+    labels = np.zeros((40, 512), np.int32)
+    for number in range(5):
+        labels[10:20, 10 + 30 * number : 25 + 30 * number] = number + 1
+    labels = labels[:, ::-1] if mirrored else labels
+    group = prepare(labels.astype(np.float32), labels, RULE, TARGET)
+    (training,), (validation,) = hold_out([group], 0.2, np.random.default_rng(0))
+    assert len(np.unique(validation.labels)) == 2
+    assert validation.labels.size < 0.1 * labels.size
+    assert training.labels.size + validation.labels.size == labels.size
+
+
+@pytest.mark.parametrize(
+    ("padding", "patch", "side"),
+    [("same", 100, 112), ("same", 32, 32), ("valid", 572, 572), ("valid", 128, 252)],
+)
+def test_of_a_patch_enough_comes_out(padding: str, patch: int, side: int):
+    network = UNetConfig(padding=padding)
+    assert side_of_patches(network, patch) == side
+    assert network.output_size(side) >= min(64, patch)
+
+
 @pytest.mark.parametrize(
     ("annotation", "words"),
     [(np.full((40, 40), 0.7), "not whole numbers"), (np.full((40, 40), 2**32 - 1), "reach from")],
@@ -173,8 +197,8 @@ def test_planes_of_a_single_stack_are_cut_at_one_place():
     labels[1, 10:20, 70:80] = 1
     group = prepare(labels.astype(np.float32), labels, RULE, TARGET)
     training, validation = hold_out([group], 0.25, np.random.default_rng(0))
-    assert {e.labels.shape for e in training} == {(40, 75)}
-    assert {e.labels.shape for e in validation} == {(40, 25)}
+    assert {e.labels.shape for e in training} == {(40, 91)}
+    assert {e.labels.shape for e in validation} == {(40, 9)}
 
 
 def test_a_thin_object_is_held_out_in_part():

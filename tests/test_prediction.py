@@ -301,6 +301,21 @@ def test_a_notice_is_told_once() -> None:
     assert engine.notice == ""
 
 
+def test_a_notice_that_comes_up_meanwhile_is_told_with_its_tile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine = FakeEngine()
+    identity = FakeEngine.__call__
+
+    def worn_out(self: FakeEngine, batch: np.ndarray) -> np.ndarray:
+        self.notice = "The fan is broken." * (len(self.sizes) == 2)
+        return identity(self, batch)
+
+    monkeypatch.setattr(FakeEngine, "__call__", worn_out)
+    steps, _ = run(predict_scores(engine, random_image(1, 50, 50), 16))
+    assert [s.message for s in steps[:4]] == ["", "", "The fan is broken.", ""]
+
+
 def test_without_a_way_out_one_sentence_says_so() -> None:
     with pytest.raises(OutOfMemory, match="even for a tile of 4 pixels: close other programs"):
         run(predict_scores(FakeEngine(limit=1), random_image(1, 50, 50)))

@@ -79,7 +79,14 @@ def test_what_is_no_project_is_told(tmp_path: Path, project: Project):
     file.write_text(good.replace('"format": 1', '"format": 2'), "utf-8")
     with pytest.raises(ValueError, match="of format 2, which is not known here: update"):
         Project.open(project.folder)
-    for damage in (good[:-5], "[]", '{"format": 1, "images": [{}], "settings": {}}', "\x00"):
+    elsewhere = '{"format": 1, "images": [{"name": "../b", "image": "b.tif"}], "settings": {}}'
+    for damage in (
+        elsewhere,
+        good[:-5],
+        "[]",
+        '{"format": 1, "images": [{}], "settings": {}}',
+        "\x00",
+    ):
         file.write_text(damage, "utf-8")
         with pytest.raises(ValueError, match=r"is damaged .* the annotations beside it are whole"):
             Project.open(project.folder)

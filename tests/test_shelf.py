@@ -301,6 +301,13 @@ def test_model_that_is_trained_stays_until_the_training_ends(tmp_path: Path) -> 
         with pytest.raises(OSError, match="yeast is being trained just now: stop that first"):
             act("yeast", tmp_path)
     assert export("yeast", tmp_path / "copy.safetensors", tmp_path).is_file()
+    with Hold(tmp_path / "begun.safetensors"):  # which has saved nothing yet
+        trained(tmp_path, "mould")
+        with pytest.raises(OSError, match="begun is being trained just now"):
+            rename("mould", "begun", tmp_path)
+        with pytest.raises(ValueError, match="There is a model named 'begun' already"):
+            import_model(path, "begun", tmp_path)
+        assert free_name("begun", tmp_path) != "begun"
     assert "yeast" in list_models(tmp_path)
     hold.release()
     hold.release()
@@ -351,9 +358,10 @@ def test_summary_of_a_card_in_words() -> None:
         "validation": {"loss": 0.1234, "iou": 0.5, "ap50": 0.61},
         "started_from": {"name": "nuclei", "data": "DSB 2018"},
     }
-    rows = dict(summary(replace(CARD, provenance=told)))
+    rule = replace(CARD.preprocessing, zoom=0.5)  # so that images have objects twice as large
+    rows = dict(summary(replace(CARD, preprocessing=rule, provenance=told)))
     assert rows == {
-        "Finds": "objects, about 17.5 pixels across (8.75 µm)",
+        "Finds": "objects, about 35 pixels across (8.75 µm)",
         "Trained on": "a dozen images",
         "Started from": "nuclei (DSB 2018)",
         "Validation": "loss 0.123, IoU 0.5, AP@0.5 0.61",

@@ -288,6 +288,24 @@ def test_specks_count_in_validation_no_more_than_in_what_users_get():
     assert (judged.matching.tp, judged.matching.fp) == (2, 0)
 
 
+def test_a_log_that_cannot_be_written_ends_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")  # as of a file that is open in Excel
+
+    monkeypatch.setattr(Files, "append", refuse)
+    output = tmp_path / "m.safetensors"
+    steps, told = run(output), []
+    while True:
+        try:
+            told.append(next(steps).message)
+        except StopIteration:
+            break
+    assert any("m.log.csv lacks a line (Permission denied)" in message for message in told)
+    assert output.exists()
+
+
 def test_resume_with_other_data_or_another_file_is_refused(tmp_path: Path):
     output = tmp_path / "m.safetensors"
     run_to_end(run(output))

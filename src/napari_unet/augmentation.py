@@ -215,7 +215,9 @@ def gaussian_blur(image: Tensor, sigma: Tensor, largest: float) -> Tensor:
 
 def _smooth(coarse: Tensor, height: int, width: int) -> Tensor:
     """Spread a coarse grid (B, C, h, w) over a patch (B, C, H, W), bicubically."""
-    return F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
+    apple = coarse.device.type == "mps"  # for which older versions of torch cannot
+    grid = coarse.cpu() if apple else coarse
+    return F.interpolate(grid, (height, width), mode="bicubic", align_corners=True).to(coarse)
 
 
 def _uniform(generator: torch.Generator, low: float, high: float, shape: tuple[int, ...]) -> Tensor:

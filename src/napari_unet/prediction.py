@@ -183,6 +183,8 @@ def predict_scores(
         scores[there] = result
         done, written = done + 1, written + result[0].size
         total, share = done + plan.remaining(), written / prod(shape)
+        if engine.notice:  # of this tile
+            message, engine.notice = f"{message} {engine.notice}".strip(), ""
         if (yield TileScores(current.write, scores[there], done, total, share, message)):
             break
         message = ""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import NetworkConfig, TrainConfig
 from napari_unet.library import Start, card_of
-from napari_unet.patches import Example, sample_windows
+from napari_unet.patches import Example, sample_windows, side_of_patches
 from napari_unet.preprocessing import Array
 from napari_unet.training.preparing import prepare_pair
 from napari_unet.training.session import WINDOW, augmentation
@@ -105,7 +105,7 @@ def _start(start: Start, channel: tuple[int, ...] | None) -> Checkpoint:
 def _drawn(
     examples: list[Example], network: NetworkConfig, config: TrainConfig, count: int, seed: int
 ) -> Samples:
-    size = network.nearest_valid_sizes(config.patch)[1]
+    size = side_of_patches(network, config.patch)
     random = np.random.default_rng(seed)
     inner = network.output_size(size)
     windows = sample_windows(examples, round(WINDOW * size), count, random, predicted=inner)

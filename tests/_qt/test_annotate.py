@@ -21,7 +21,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unet import annotations
-from napari_unet._qt.annotate import counting, drawing, joining, keeping, start, tools
+from napari_unet._qt.annotate import counting, drawing, joining, keeping, start, tools, widget
 from napari_unet._qt.annotate.joining import Answer
 from napari_unet._qt.annotate.opening import open_project
 from napari_unet._qt.object_classes import kinds_in
@@ -589,6 +589,19 @@ def test_a_disk_that_cannot_be_written_is_told(annotate, qtbot, folder, monkeypa
         qtbot.waitUntil(lambda: "disk is full" in dock.message.text(), timeout=6000)
         qtbot.waitUntil(lambda: "disk is full" in dock.state.text())
     saved(qtbot, dock)
+    np.testing.assert_array_equal(read_annotation(folder / "cells.tif").labels, labels.data)
+
+
+def test_closing_the_dock_says_that_no_more_is_saved(annotate, folder, qtbot, monkeypatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(widget, "show_warning", told.append)
+    viewer, dock, labels = annotate()
+    labels.mode = "paint"
+    labels.paint((20, 20), 1)
+    viewer.window.remove_dock_widget(dock)
+    assert labels.mode == "pan_zoom"
+    assert len(told) == 1
+    assert f"painted in {labels.name} from now on is not saved" in told[0]
     np.testing.assert_array_equal(read_annotation(folder / "cells.tif").labels, labels.data)
 
 

@@ -38,6 +38,7 @@ def test_a_result_is_one_of_this_image(viewer: ViewerModel) -> None:
     assert find_results(viewer, image_1) == [other]
     viewer.layers.selection.active = first
     assert find_results(viewer, image) == [first, again, second]
+    assert find_results(viewer, image_1) == [other], "the active one is of another image"
     viewer.layers.selection.active = mine
     assert find_results(viewer, image_1) == [mine, other]
     made = add(viewer, "cells [tuned]", metadata={MADE_HERE: "after"})

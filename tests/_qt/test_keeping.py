@@ -22,7 +22,7 @@ from napari_unet._qt.annotate.keeping import Keeper
 from napari_unet._qt.annotate.start import Start
 from napari_unet._qt.annotate.tools import Tools
 from napari_unet._qt.annotated_plane import annotated_plane
-from napari_unet._qt.annotation_layers import PATH
+from napari_unet._qt.annotation_layers import PATH, PREDICTED
 from napari_unet._qt.object_classes import kinds_in
 from napari_unet.annotations import Annotation, Project, read_annotation
 
@@ -149,11 +149,13 @@ def test_a_prediction_is_no_annotation_until_it_is_changed(keeper: Keeper, start
     drawing._look()
     assert kinds_in(drawing.labels) == {1: "apple", 2: "pear"}
     assert not drawing.is_touched
+    assert PREDICTED in drawing.labels.metadata
     assert keeper.autosave.flush(10)
     assert not start.path.exists()
     drawing.labels.paint((30, 30), 2)
     assert keeper.autosave.flush(10)
     assert set(np.unique(read_annotation(start.path).labels)) == {0, 1, 2}
+    assert PREDICTED not in drawing.labels.metadata
 
 
 @pytest.mark.parametrize("answer", [Answer.ADD, Answer.REPLACE])

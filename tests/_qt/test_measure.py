@@ -179,6 +179,11 @@ def test_images_of_the_labels_shape_are_offered(open_dock, labels) -> None:
     assert dock.sources.image.value.name == "colour"
     dock.sources.labels.value = viewer.layers["x"]
     assert dock.sources.image.value.name == "channels"
+    viewer.layers["x"].name = "gray annotation"
+    viewer.add_labels(labels, name="y")
+    for name, of in {"y": "channels", "gray annotation": "gray"}.items():
+        dock.sources.labels.value = viewer.layers[name]
+        assert dock.sources.image.value.name == of
 
 
 def test_a_layer_or_a_dock_that_goes_ends_its_work(open_dock, qtbot, labels, monkeypatch) -> None:

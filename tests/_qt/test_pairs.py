@@ -8,7 +8,8 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from qtpy.QtCore import Qt
 
-from napari_unet._qt.annotation_layers import add_labels
+from napari_unet._qt.annotation_layers import IMAGE_ID, PATH, PREDICTED, add_labels
+from napari_unet._qt.evaluate.pair import guess as guess_pair
 from napari_unet._qt.fine_tune.pairs import NO_PAIR, NONE_CHECKED, Pairs, find_pairs
 from napari_unet._qt.layers import MADE_HERE
 
@@ -48,6 +49,16 @@ def test_one_of_each_is_a_pair_whatever_they_are_called(viewer) -> None:
     image(viewer, "cells")
     labels(viewer, "Labels")
     assert named(viewer) == [("cells", "Labels", True)]
+
+
+def test_what_was_predicted_teaches_once_it_is_checked(viewer) -> None:
+    drawn = annotate(viewer, image(viewer, "cells"))
+    drawn.metadata = {**drawn.metadata, PREDICTED: True}
+    assert not named(viewer)
+    assert guess_pair([drawn, labels(viewer, "mine")])[1].name == "mine"
+    drawn.metadata = {key: drawn.metadata[key] for key in (PATH, IMAGE_ID)}
+    viewer.layers.remove("mine")
+    assert named(viewer) == [("cells", "cells annotation", True)]
 
 
 def test_names_go_before_order(viewer) -> None:

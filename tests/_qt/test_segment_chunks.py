@@ -195,7 +195,17 @@ def test_what_does_not_fit_goes_by_chunks_and_parts_of_it_are_refused(
     viewer, dock = open_dock
     monkeypatch.setattr(size, "SHARE", 1e-12)
     viewer.add_image(zarr.open_array(image, mode="r")[:], name="my cells")
-    assert dock.inputs.place.path.name == "my_cells_labels.ome.zarr"
+    place = dock.inputs.place
+    assert place.path.name == "my_cells_labels.ome.zarr"
+    own = image.with_name("own.zarr")
+    place.field.value = str(own)
+    dock.inputs.part.value = Part.SLICE
+    dock.inputs.part.value = Part.LAYER
+    assert place.path == own
+    own.mkdir()
+    press(dock.segment_button)
+    assert f"{own} exists already: choose another name" in dock.message.text()
+    assert place.field.value == str(own)
     dock.inputs.part.value = Part.SLICE
     press(dock.segment_button)
     assert "130 x 150 pixels, too large for memory" in dock.message.text()

@@ -26,6 +26,9 @@ PATH = "annotation"
 of them, which are saved in none."""
 MODE = "mode"
 """Entry in the metadata of a labels layer: what is meant by pixels that nobody painted."""
+PREDICTED = "unchecked prediction"
+"""Entry in the metadata of a labels layer that shows what a network has found, and that nobody has
+changed or accepted: it teaches nothing."""
 REGIONS = "regions"
 """Entry in the metadata of a labels layer: where its annotation is complete, if no layer says."""
 IMAGE_ID = "image id"
@@ -152,7 +155,8 @@ def is_paintable(layer: Layer, shape: tuple[int, ...]) -> bool:
 def find_results(viewer: napari.viewer.ViewerModel, image: Image) -> list[Labels]:
     """Return the labels layers that an annotation of an image can begin from, the best first.
 
-    These are the active one, and those that a network has found in the image ("NAME [model]").
+    These are those that a network has found in the image ("NAME [model]"), and the active one, if
+    it has not been found in another.
     """
     shape, active = annotated_shape(image), viewer.layers.selection.active
     found = [
@@ -161,7 +165,7 @@ def find_results(viewer: napari.viewer.ViewerModel, image: Image) -> list[Labels
         if isinstance(layer, Labels)
         and pixels(layer).shape == shape
         and not {PATH, MADE_HERE} & set(layer.metadata)
-        and (layer == active or _owner(layer) == image.name)
+        and (_owner(layer) == image.name or (layer == active and _owner(layer) is None))
     ]
     return sorted(found, key=lambda layer: layer != active)
 

@@ -5,16 +5,18 @@ napari's own reader shows labels as gray images, and no file in its scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
+import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_error
 from numpy.typing import NDArray
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_unet._qt import annotation_layers
 from napari_unet._qt.annotate.start import SOURCE
@@ -29,7 +31,7 @@ from napari_unet._qt.layers import (
 )
 from napari_unet._qt.object_classes import CLASS, INDEX, LABEL, kinds_in
 from napari_unet._qt.segment.chunks import STORED
-from napari_unet._qt.worker import UserErrors, sentence
+from napari_unet._qt.worker import Job, UserErrors, sentence
 from napari_unet.provenance import KEY
 
 if TYPE_CHECKING:  # loads TIFF libraries
@@ -42,17 +44,55 @@ OPACITY = 0.5
 KINDS = "Labels (*.tif *.tiff *.png);;OME-Zarr (zarr.json .zattrs);;All files (*)"
 
 
+@dataclass(frozen=True)
+class Found:
+    """Labels as they were read, with nothing left to read.
+
+    Parameters
+    ----------
+    path : Path
+        Where from.
+    labels : napari_unet.images.Image
+        Them and their axes.
+    levels : list of array-like
+        Those of an OME-Zarr, the finest first; empty of files.
+    made : Provenance or None
+        How they were made.
+    table : dict of str to array
+        Of their objects, if it is beside them.
+    target : Target or None
+        What they mean, by the model that has made them.
+    """
+
+    path: Path
+    labels: FileImage
+    levels: list[Any]
+    made: Provenance | None
+    table: dict[str, NDArray[Any]]
+    target: Target | None
+
+
 def open_labels(viewer: napari.viewer.Viewer) -> None:
     """Ask for label files, and add them; what File > IO Utilities calls."""
-    window = viewer.window._qt_window
-    chosen, _ = QFileDialog.getOpenFileNames(window, "Open labels", "", KINDS)
+    # napari hands over a viewer whose window cannot be anybody's parent.
+    parent, app = QApplication.activeWindow(), QApplication.instance()
+    assert app is not None
+    chosen, _ = QFileDialog.getOpenFileNames(parent, "Open labels", "", KINDS)
     for path in map(Path, chosen):
-        try:
-            # Of a Zarr, which is a folder, one file is chosen in it.
-            is_part = path.name in ("zarr.json", ".zattrs")
-            add_labels(viewer, path.parent if is_part else path)
-        except UserErrors as error:
-            show_error(sentence(error))
+        # Of a Zarr, which is a folder, one file is chosen in it.
+        is_part = path.name in ("zarr.json", ".zattrs")
+        job = Job(_reading(path.parent if is_part else path), app)
+        job.returned.connect(partial(_show, viewer))
+        job.failed.connect(show_error)
+        job.start()
+
+
+def _reading(path: Path) -> Callable[[], Generator[None, None, Found]]:
+    def steps() -> Generator[None, None, Found]:
+        yield
+        return _read(path)
+
+    return steps
 
 
 def open_files(viewer: napari.viewer.ViewerModel, paths: Iterable[Path]) -> None:
@@ -117,104 +157,146 @@ def add_labels(viewer: napari.viewer.ViewerModel, path: Path) -> Labels:
     OSError, ValueError
         If there are none, or they cannot be read.
     """
-    from napari_unet.images import find_provenance, stem_of
+    return _show(viewer, _read(path))
+
+
+def _read(path: Path) -> Found:
+    from napari_unet.images import find_provenance
     from napari_unet.images.ngff import is_zarr
     from napari_unet.images.objects import read_objects
     from napari_unet.images.opening import open_labels, open_levels
     from napari_unet.weightmap import as_labels
 
-    stored, made = is_zarr(path), find_provenance(path)
-    found = open_labels(path)
-    if not stored:
-        found = replace(found, data=as_labels(found.data))
-    image, data = _placed(viewer, found, made, stored)
-    levels = open_levels(path, labels=True) if stored else [data]
-    several = len(levels) > 1  # napari takes a single one for something else
-    layer = viewer.add_labels(
-        levels if several else levels[0],
-        multiscale=several,
-        name=_name(stem_of(path), image, made),
-        opacity=OPACITY,
-        metadata={
-            **({KEY: made.to_dict()} if made else {}),
-            **({STORED: str(path)} if stored else {}),
-        },
-        **(geometry(image, channel_axis(image)) if image else annotation_layers.place_of(found)),
-    )
-    if stored:
-        layer.editable = False  # what is on disk stays what was found
-    elif layer.data.min(initial=0) < 0:
-        annotation_layers.show_background(layer)
-    table = read_objects(path)
-    if table:
-        layer.features = {INDEX: table[LABEL], **table}
-    _show_classes(layer, made)
-    return layer
+    labels, made = open_labels(path), find_provenance(path)
+    stored = is_zarr(path)
+    if not stored:  # in memory, to be painted in: large files are mapped
+        pixels = np.require(as_labels(labels.data), np.int32, ["C", "W"])
+        labels = replace(labels, data=pixels)
+    levels = open_levels(path, labels=True) if stored else []
+    return Found(path, labels, levels, made, read_objects(path, made), _target(made))
 
 
-def _placed(
-    viewer: napari.viewer.ViewerModel, labels: FileImage, made: Provenance | None, stored: bool
-) -> tuple[Image | None, Any]:
-    """Return the open image that labels are of, by its name or else by its shape alone; and them.
-
-    What is stored is not turned: it would be read whole.
-    """
-    fitting = []
-    for image in images_of(viewer):
-        if not stored:
-            data = _fitted(labels, image)
-        else:
-            data = labels.data if labels.data.shape == annotated_shape(image) else None
-        if data is not None:
-            fitting.append((image, data))
-    named = [pair for pair in fitting if made and made.image and _is_called(pair[0], made.image)]
-    return next(iter(named or fitting), (None, labels.data))
-
-
-def _fitted(labels: FileImage, image: Image) -> NDArray[Any] | None:
-    """Return labels with the axes of an image; None if they do not fit."""
-    from napari_unet.images import Image as FileImage
-    from napari_unet.images.image import fit_labels
-
-    try:
-        return fit_labels(labels, FileImage(pixels(image), axes_of(image)))
-    except ValueError:
-        return None
-
-
-def _is_called(image: Image, name: str) -> bool:
-    from napari_unet.images import stem_of
-
-    source = image.metadata.get(SOURCE) or image.source.path
-    known = {image.name, *([Path(source).name, stem_of(Path(source))] if source else [])}
-    return name in known or stem_of(Path(name)) in known
-
-
-def _name(stem: str, image: Image | None, made: Provenance | None) -> str:
-    """Return what Segment calls such labels, or else the name of their file."""
-    return f"{image.name} [{Path(made.config.model).stem}]" if image and made else stem
-
-
-def _show_classes(labels: Labels, made: Provenance | None) -> None:
-    """Let labels have the colours of their classes, in the order that their model has them."""
-    classes = _classes(made) if made else None
-    if classes is not None and not classes.instances:
-        labels.features = {
-            INDEX: range(1, len(classes.classes)),
-            CLASS: classes.classes[1:],
-        }
-    kinds = kinds_in(labels)
-    if kinds:
-        names = classes.classes[1:] if classes else sorted(set(kinds.values()))
-        labels.colormap = colours_by_class(kinds, names)
-
-
-def _classes(made: Provenance) -> Target | None:
+def _target(made: Provenance | None) -> Target | None:
     """Return what the outputs of the model mean that has made labels, if it is still there."""
     from napari_unet.library import find_model, model_hash, read_card
 
     try:
-        is_same = model_hash(made.config.model) == made.sha256
-        return read_card(find_model(made.config.model)).target if is_same else None
+        is_same = made is not None and model_hash(made.config.model) == made.sha256
+        return read_card(find_model(made.config.model)).target if made and is_same else None
     except (OSError, ValueError):
         return None
+
+
+def _show(viewer: napari.viewer.ViewerModel, found: Found) -> Labels:
+    """Add a layer of what was read."""
+    from napari_unet.images import stem_of
+
+    made, levels = found.made, found.levels
+    at = _place(viewer, found)
+    several = len(levels) > 1  # napari takes a single one for something else
+    layer = viewer.add_labels(
+        levels if several else levels[0] if levels else at.data,
+        multiscale=several,
+        name=_name(at.image, made) or stem_of(found.path),
+        opacity=OPACITY,
+        metadata={
+            **({KEY: made.to_dict()} if made else {}),
+            **({STORED: str(found.path)} if levels else {}),
+        },
+        **at.options,
+    )
+    if at.image is not None:
+        annotation_layers.tie(layer, at.image)
+    if levels:
+        layer.editable = False  # what is on disk stays what was found
+    elif layer.data.min(initial=0) < 0:
+        annotation_layers.show_background(layer)
+    if found.table:
+        layer.features = {INDEX: found.table[LABEL], **found.table}
+    _show_classes(layer, found.target)
+    return layer
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where labels lie.
+
+    Parameters
+    ----------
+    options : dict
+        Scale, units and so on of their layer.
+    data : array
+        With the axes of the image that they lie on, if there is one.
+    image : Image or None
+        What they are of, which their name or record says.
+    """
+
+    options: dict[str, Any]
+    data: Any
+    image: Image | None = None
+
+
+def _place(viewer: napari.viewer.ViewerModel, found: Found) -> _Place:
+    """Find the open image that labels are of, by its name; else one that they fit on."""
+    images = images_of(viewer)
+    named = [image for image in images if _is_of(found, image)]
+    named.sort(key=lambda image: _source(image).parent != found.path.parent)
+    for image in [*named, *images]:
+        data = _fitted(found, image)
+        if data is not None:
+            options = geometry(image, channel_axis(image))
+            return _Place(options, data, image if image in named else None)
+    data, sides = found.labels.data, found.labels.data.shape[-2:]
+    for image in named:  # whose channels have no name
+        if pixels(image).shape[-2:] == sides and image.ndim > data.ndim == 2:
+            names = ("scale", "translate", "units", "axis_labels")
+            return _Place({name: getattr(image, name)[-2:] for name in names}, data)
+    return _Place(annotation_layers.place_of(found.labels), data)
+
+
+def _is_of(found: Found, image: Image) -> bool:
+    """Say whether an image is called as the one that labels were made of, or as their file."""
+    from napari_unet.images import stem_of
+    from napari_unet.images.finding import LABELS_MARK
+
+    told = found.made.image if found.made else ""
+    name = Path(told or found.path.name.replace(LABELS_MARK, "")).name
+    source = _source(image).name
+    return bool({name, stem_of(Path(name))} & {image.name, source, stem_of(Path(source))})
+
+
+def _source(image: Image) -> Path:
+    """Return the file that an image was opened from; an empty path if there is none."""
+    return Path(image.metadata.get(SOURCE) or image.source.path or "")
+
+
+def _fitted(found: Found, image: Image) -> Any:
+    """Return labels with the axes of an image; None if they do not fit.
+
+    Those of a Zarr are not turned, as they would be read whole.
+    """
+    from napari_unet.images import Image as FileImage
+    from napari_unet.images.image import fit_labels
+
+    if found.levels:
+        data = found.labels.data
+        return data if data.shape == annotated_shape(image) else None
+    try:
+        return fit_labels(found.labels, FileImage(pixels(image), axes_of(image)))
+    except ValueError:
+        return None
+
+
+def _name(image: Image | None, made: Provenance | None) -> str:
+    """Return what Segment calls such labels."""
+    return f"{image.name} [{Path(made.config.model).stem}]" if image and made else ""
+
+
+def _show_classes(labels: Labels, target: Target | None) -> None:
+    """Let labels have the colours of their classes, in the order that their model has them."""
+    if target is not None and not target.instances:
+        labels.features = {INDEX: range(1, len(target.classes)), CLASS: target.classes[1:]}
+    kinds = kinds_in(labels)
+    names = target.classes[1:] if target else sorted(set(kinds.values()))
+    if kinds and (colours := colours_by_class(kinds, names)):
+        labels.colormap = colours

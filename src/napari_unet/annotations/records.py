@@ -112,6 +112,8 @@ def read_contents(folder: Path) -> Contents:
         records = [Record(**record) for record in values["images"]]
         for record in records:
             State(record.state)
+            if not record.name or Path(record.name).name != record.name:
+                raise ValueError(f"{record.name!r} is no name of an image")  # but a way elsewhere
         return Contents({record.name: record for record in records}, dict(values["settings"]))
     except ValueError as error:
         if "update napari-unet" in str(error):

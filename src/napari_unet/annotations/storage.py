@@ -308,7 +308,7 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
                 " napari-unet."
             )
         return {name: values[name] for name in ("mode", "regions", "counts")}
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{sidecar} is no sidecar of an annotation, or damaged ({error!r}): move it away, and"
             f" {path.name} is read without it."

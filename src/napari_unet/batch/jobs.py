@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from PIL.PngImagePlugin import PngImageFile
-
 from napari_unet.config import SegmentConfig
 from napari_unet.images import READABLE, TIFF, find_images, scenes_of, stem_of
+from napari_unet.images.finding import is_overview
 from napari_unet.images.microscopes import MICROSCOPES
 from napari_unet.images.objects import OBJECTS
 from napari_unet.images.ome import ENDINGS, is_ome
@@ -22,9 +21,8 @@ LABELS = "_labels"
 SCORES = "_scores"
 BOXES = "_boxes.csv"
 ROIS = "_rois.zip"
-OVERVIEW = "overview.png"
-DRAWN = "napari-unet"
-"""Text in an overview that says of which labels its pictures are: a resumed batch keeps those."""
+FILES = (*READABLE, ".csv", ".json", ".npy", ".npz", ".txt", ".xls", ".xlsx", ".zip")
+"""Endings that nobody gives a folder: what is to be written there is a file."""
 
 
 @dataclass(frozen=True)
@@ -195,23 +193,14 @@ def find_in(
     place = Path(glob.escape(str(folder)), *["**"] * subfolders)
     with suppress(FileNotFoundError):
         images = find_images([place / (pattern or "*")])
+        deepest = sorted(images, key=lambda path: len(path.parts), reverse=True)
+        images = sorted({path.resolve(): path for path in deepest}.values())  # links may loop
         if found := [p for p in images if not ({*inside} & {*p.parents} or is_overview(p))]:
             return found
     raise FileNotFoundError(
         f"{folder} holds no image like {pattern} ({', '.join(READABLE)}): choose another folder or"
         " pattern."
     )
-
-
-def is_overview(path: Path) -> bool:
-    """Say whether a file is an overview that was drawn here, or what damage has left of one."""
-    if path.name != OVERVIEW or not path.is_file():
-        return False
-    try:
-        with PngImageFile(path) as picture:
-            return DRAWN in picture.info
-    except (OSError, ValueError, SyntaxError):
-        return True
 
 
 def plan(
@@ -235,7 +224,7 @@ def plan(
     ValueError
         If `output` is a file for several images, or two images would be written to one path.
     """
-    if output is not None and output.suffix.lower() in READABLE and not output.is_dir():
+    if output is not None and output.suffix.lower() in FILES and not output.is_dir():
         if output.suffix.lower() not in TIFF:
             raise ValueError(f"{output} cannot hold labels: name a folder, or a path in .tif.")
         found = [(source, scene) for source in sources for scene in _scenes(source)]
@@ -263,7 +252,7 @@ def plan(
 
 def _scenes(source: Path) -> Sequence[str | None]:
     """Return which images a file holds; None for its only one."""
-    if source.suffix.lower() in MICROSCOPES:
+    if source.suffix.lower() in (*TIFF, *MICROSCOPES):
         with suppress(ValueError, OSError):  # which is told when its turn comes
             names = scenes_of(source)
             return names if len(names) > 1 else (None,)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from PIL import ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from napari_unet.batch.jobs import DRAWN, Job, Outcome, State, is_overview
+from napari_unet.batch.jobs import Job, Outcome, State
 from napari_unet.files import Stamp, stamp, write_whole
 from napari_unet.images import Image, read_image, read_labels
+from napari_unet.images.finding import DRAWN, is_overview
 from napari_unet.provenance import KEY, Provenance
 
 Size = tuple[int, int]

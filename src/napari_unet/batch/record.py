@@ -45,7 +45,7 @@ class Entry:
 
     def is_of(self, job: Job, made: Provenance) -> bool:
         """Say whether the same was done that is asked for now."""
-        return _essence(self.made) == _essence(made) and self.image == stamp(job.source)
+        return essence(self.made) == essence(made) and self.image == stamp(job.source)
 
     def owns(self, there: Stamp | None) -> bool:
         """Say whether the labels that are there are ours.
@@ -60,11 +60,11 @@ class Entry:
         return (
             found is not None
             and found.image == self.made.image
-            and _essence(found) == _essence(self.made)
+            and essence(found) == essence(self.made)
         )
 
 
-def _essence(made: Provenance) -> Provenance:
+def essence(made: Provenance) -> Provenance:
     """Return what decides on the labels: neither names, nor the device or tile, do."""
     config = replace(made.config, model="", device="auto", tile=None)
     return Provenance(config, made.sha256, version="")

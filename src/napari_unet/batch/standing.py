@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_unet.batch.jobs import Job, Outcome, State, Wish
-from napari_unet.batch.record import Entry, Records
+from napari_unet.batch.record import Entry, Records, essence
 from napari_unet.files import stamp
+from napari_unet.images import find_provenance
+from napari_unet.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,18 @@ def standing(job: Job, wish: Wish, entry: Entry | None, force: bool = False) -> 
     is_ours = entry is not None and entry.owns(there)
     is_same = entry is not None and entry.is_of(job, wish.made(job))
     is_done = there is not None and entry is not None and is_same and not entry.outcome.error
-    missing = tuple(path for path in asked if not path.exists())
+    made = {path: find_provenance(path) for path in asked if path.exists()}
+    missing = tuple(path for path in asked if not _is_of(made.get(path), wish.made(job)))
     if is_done and not missing:
         return Standing(job, State.DONE, entry)
     if is_done and missing == (job.rois,):  # tables need what the network said, too
         return Standing(
             job, State.WAITING, entry, "What goes beside its labels is missing.", missing
         )
-    strange = [] if force or is_ours else _strange(job, entry, asked)
+    strange = [] if is_ours else _strange(job, entry, asked)
+    if entry is not None and not entry.outcome.error:  # else a table may lack its record yet
+        strange += [path for path, record in made.items() if record is None]
+    strange = [] if force else strange
     if strange:
         reason = (
             f"{strange[0]} was there before, or was changed since: move it away to have it made"
@@ -94,3 +100,8 @@ def _strange(job: Job, entry: Entry | None, asked: Sequence[Path]) -> list[Path]
     if entry is None:
         found += [path for path in asked if path.exists()]
     return found
+
+
+def _is_of(record: Provenance | None, made: Provenance) -> bool:
+    """Say whether a file that tells how it was made belongs to what is asked for."""
+    return record is not None and essence(record) == essence(made)

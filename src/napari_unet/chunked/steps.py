@@ -100,7 +100,7 @@ class ChunkedSegmentation:
 
 def is_chunked(path: Path) -> bool:
     """Say whether labels of that path are an OME-Zarr, in or beside an image."""
-    return path.suffix == ".zarr" or is_beside(path)
+    return path.suffix.lower() == ".zarr" or is_beside(path)
 
 
 def segment_chunked(

@@ -10,6 +10,7 @@ from glob import escape
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +71,14 @@ class Work:
         """
         path = self._path(name)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 return {field: file[field] for field in fields or file.files}
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{path} is missing on a machine that needs it: let all workers see one disk."
             ) from error
+        except (EOFError, BadZipFile, ValueError, KeyError) as error:
+            raise ValueError(self._damaged(path)) from error
 
     def has(self, name: str) -> bool:
         """Say whether `save` wrote that."""
@@ -93,7 +96,7 @@ class Work:
 
     def tell(self, name: str, values: Any) -> None:
         """Write what JSON takes."""
-        text = json.dumps(values, indent=1, ensure_ascii=False)
+        text = json.dumps(values, indent=1)
         _written(
             self.folder / f"{name}.json",
             lambda temporary: temporary.write_text(text, encoding="utf-8"),
@@ -106,6 +109,11 @@ class Work:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise ValueError(self._damaged(path)) from error
+
+    def _damaged(self, path: Path) -> str:
+        return f"{path} is damaged, as after a power cut: delete {self.folder} to begin anew."
 
     def mark(self, phase: str, index: int) -> None:
         """Note that a task is done."""

@@ -125,10 +125,13 @@ def run(arguments: argparse.Namespace) -> bool:
 
 
 def _read(prediction: Path, truth: Path, as_map: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-    from napari_unet.images import read_image, read_labels
+    from napari_unet.images import read_image
+    from napari_unet.images.image import in_order
+    from napari_unet.images.reading import read_label_image
 
-    found = read_image(prediction).data if as_map else read_labels(prediction)
-    wanted = read_labels(truth)
+    told = read_label_image(truth)
+    found = in_order((read_image if as_map else read_label_image)(prediction), told.axes)
+    wanted = told.data
     if found.shape != wanted.shape:
         raise ValueError(
             f"{prediction} has shape {found.shape} and {truth} {wanted.shape}: both of one image"

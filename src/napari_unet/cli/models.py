@@ -146,8 +146,8 @@ def _list(arguments: argparse.Namespace) -> bool:
             warn(str(error))
             fine = False
             continue
-        diameter = card.preprocessing.diameter
-        size = f"objects of about {diameter:g} px" if diameter else "objects of any size"
+        diameter = card.preprocessing.expected_diameter()
+        size = f"objects of about {diameter:.3g} px" if diameter else "objects of any size"
         tell(f"{name:<16} {card.provenance.get('description', '')} ({size})  {path}")
     return fine
 

@@ -94,7 +94,8 @@ class TrainConfig:
     batch : int
         Patches a step.
     patch : int
-        Side of a training patch in pixels, rounded up to a size the network accepts.
+        Side of a training patch in pixels, rounded up to a size the network accepts; without
+        padding, at least so that 64 pixels come out.
     w0 : float
         Height of the separation term of the weight map.
     sigma : float
@@ -103,7 +104,8 @@ class TrainConfig:
         Whether weights balance how frequent objects and background are in an image, as in the
         paper. Objects then come out wider, the more so the rarer they are.
     val_fraction : float
-        Share of the annotated images (or, with a single one, of its area) held out, in (0, 1).
+        Share of the annotated images held out, in (0, 1); with a single one, of the area of its
+        objects, at one end of it.
     validate_every : int
         Steps between validations.
     seed : int

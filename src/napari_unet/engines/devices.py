@@ -35,6 +35,14 @@ def available_devices() -> list[str]:
     return [name for name, there in present.items() if there]
 
 
+def layout_of(device: torch.device) -> torch.memory_format:
+    """Return how images and weights lie in memory there: channels last, as CPUs and CUDA like it.
+
+    Apple's kernels have been slow and wrong for it, gradients of batch normalisation among them.
+    """
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device of that name.
 

@@ -16,6 +16,7 @@ from napari_unet.engines.devices import (
     SPOKEN,
     autocast,
     exact_convolutions,
+    layout_of,
     preferred_precision,
 )
 from napari_unet.engines.problems import OutOfMemory, explain
@@ -106,13 +107,11 @@ class TorchEngine:
             If it does not fit there.
         """
         self.device = torch.device(device)
-        # Apple's kernels have been wrong and slow for channels_last.
-        mps = self.device.type == "mps"
-        layout = torch.contiguous_format if mps else torch.channels_last
+        layout = layout_of(self.device)
         self._attempt(lambda: self.network.to(self.device))
         self._attempt(lambda: self.network.to(memory_format=layout))  # type: ignore[call-overload]
         wanted = self.precision if self.precision != "auto" else preferred_precision(self.device)
-        self.bfloat16 = wanted == "bfloat16" and not mps
+        self.bfloat16 = wanted == "bfloat16" and self.device.type != "mps"
 
     def fall_back(self) -> bool:
         """Move from a GPU to the CPU; False if it runs there already."""

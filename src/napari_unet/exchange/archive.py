@@ -7,6 +7,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from zlib import error as ZlibError
 
@@ -77,7 +78,14 @@ class Archive:
             raise ValueError(f"{self._path} has no file {name!r}: copy or download it again.")
         try:
             data = self._file.read(self._entries[name])
-        except (zipfile.BadZipFile, ZlibError, EOFError, NotImplementedError) as error:
+        except (
+            zipfile.BadZipFile,
+            ZlibError,
+            LZMAError,
+            OSError,
+            EOFError,
+            NotImplementedError,
+        ) as error:
             raise ValueError(
                 f"{name} in {self._path} is damaged ({error}): copy or download it again."
             ) from error

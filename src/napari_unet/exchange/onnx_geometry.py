@@ -181,6 +181,10 @@ def _try(model: ModelProto, channels: int, name: str, smallest: int) -> tuple[Va
             failure = error
             continue
         found = dict(zip(outputs, computed, strict=True))
+        if not all(isinstance(value, np.ndarray) for value in found.values()):
+            raise ValueError(
+                f"{name} computes lists of tensors, which are not followed here: choose another."
+            )
         return {**stored, **found, images.name: noise}, side
     raise ValueError(_unusable(name, failure)) from failure
 

@@ -42,16 +42,20 @@ def read_classes(path: Path, classes: Sequence[str]) -> dict[int, int]:
             f"{path} does not exist: write a table with the columns {LABEL} and {CLASS}, one line"
             " an object."
         )
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        missing = {LABEL, CLASS} - set(rows.fieldnames or ())
-        if missing:
-            raise ValueError(f"{path} has no column {' and '.join(sorted(missing))}: add it.")
-        return {
-            _number(row[LABEL], path): _class(row[CLASS], classes, path)
-            for row in rows
-            if row[LABEL]
-        }
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            rows, names = list(table), set(table.fieldnames or ())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} cannot be read as a table ({error}): save it as CSV in UTF-8."
+        ) from error
+    missing = {LABEL, CLASS} - names
+    if missing:
+        raise ValueError(f"{path} has no column {' and '.join(sorted(missing))}: add it.")
+    return {
+        _number(row[LABEL], path): _class(row[CLASS], classes, path) for row in rows if row[LABEL]
+    }
 
 
 def _number(text: str, path: Path) -> int:

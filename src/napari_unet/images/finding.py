@@ -6,10 +6,15 @@ import glob
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from PIL.PngImagePlugin import PngImageFile
+
 from napari_unet.images.ome import stem_of
 from napari_unet.images.reading import READABLE
 
 LABELS_MARK = "_labels"
+OVERVIEW = "overview.png"
+DRAWN = "napari-unet"
+"""Text in an overview that says of which labels its pictures are: a resumed batch keeps those."""
 SCORES_MARK = "_scores"
 
 
@@ -50,7 +55,7 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _images_among(paths: Iterable[Path]) -> list[Path]:
-    return sorted(p for p in paths if is_readable(p) and not _is_result(p))
+    return sorted(p for p in paths if is_readable(p) and not (_is_result(p) or is_overview(p)))
 
 
 def is_readable(path: Path) -> bool:
@@ -61,6 +66,17 @@ def is_readable(path: Path) -> bool:
 
 def _is_result(path: Path) -> bool:
     return LABELS_MARK in path.stem or stem_of(path).endswith(SCORES_MARK)
+
+
+def is_overview(path: Path) -> bool:
+    """Say whether a file is an overview that was drawn here, or what damage has left of one."""
+    if path.name != OVERVIEW or not path.is_file():
+        return False
+    try:
+        with PngImageFile(path) as picture:
+            return DRAWN in picture.info
+    except (OSError, ValueError, SyntaxError):
+        return True
 
 
 def pair_by_stem(images: str | Path, labels: str | Path) -> list[tuple[Path, Path]]:
@@ -126,7 +142,7 @@ def _by_stem(folder: Path, only_marked: bool = False) -> dict[str, Path]:
     """Return labels by the stem of their image; what is marked as such goes before what is not."""
     marked: dict[str, Path] = {}
     others: dict[str, Path] = {}
-    for path in sorted(filter(is_readable, folder.iterdir())):
+    for path in sorted(p for p in folder.iterdir() if is_readable(p) and not is_overview(p)):
         stem = stem_of(path)
         found = marked if stem.endswith(LABELS_MARK) else others
         stem = stem.removesuffix(LABELS_MARK)

@@ -69,11 +69,9 @@ def fit_labels(labels: Image, image: Image) -> NDArray[Any]:
     ValueError
         If their shapes do not fit.
     """
-    axes, lengths = image.labels_axes, zip(image.axes, image.data.shape, strict=True)
+    lengths = zip(image.axes, image.data.shape, strict=True)
     shape = tuple(n for letter, n in lengths if letter not in "CS")
-    pixels = labels.data
-    if labels.axes != axes and sorted(labels.axes) == sorted(set(axes)):
-        pixels = np.asarray(pixels).transpose([labels.axes.index(letter) for letter in axes])
+    pixels = in_order(labels, image.labels_axes)
     if pixels.shape != shape:
         if [n for n in pixels.shape if n > 1] != [n for n in shape if n > 1]:
             raise ValueError(
@@ -82,6 +80,13 @@ def fit_labels(labels: Image, image: Image) -> NDArray[Any]:
             )
         pixels = np.asarray(pixels).reshape(shape)
     return pixels
+
+
+def in_order(labels: Image, axes: str) -> NDArray[Any]:
+    """Return labels with their axes in that order, if they have these, by their letters."""
+    if labels.axes == axes or sorted(labels.axes) != sorted(set(axes)):
+        return labels.data
+    return np.asarray(labels.data).transpose([labels.axes.index(letter) for letter in axes])
 
 
 def as_pair(pixel_size: float | PixelSize | None) -> PixelSize | None:

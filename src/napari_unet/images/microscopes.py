@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +27,7 @@ def scenes_of(path: Path) -> tuple[str, ...]:
     """
     file = _open(path)
     with _readable(path):
-        return _names(file.scenes)
+        return names_of(file.scenes)
 
 
 def read_microscope(path: Path, scene: str | None = None) -> Image:
@@ -48,8 +48,8 @@ def read_microscope(path: Path, scene: str | None = None) -> Image:
     """
     file = _open(path)
     with _readable(path):
-        names = _names(file.scenes)
-    place = _place(path, names, scene)
+        names = names_of(file.scenes)
+    place = place_of(path, names, scene)
     with _readable(path):
         file.set_scene(place)
         axes, lengths = file.dims.order, file.dims.shape
@@ -85,7 +85,8 @@ def _open(path: Path) -> Any:
         return bioio.BioImage(path, reader=reader)
 
 
-def _names(scenes: tuple[str, ...]) -> tuple[str, ...]:
+def names_of(scenes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of images as file names take them, no two alike."""
     names = [re.sub(r"[^\w.-]+", "_", str(scene)).strip("_.") for scene in scenes]
     return tuple(
         name if name and names.count(name) == 1 else f"{name}_{number}".lstrip("_")
@@ -93,7 +94,8 @@ def _names(scenes: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _place(path: Path, names: tuple[str, ...], scene: str | None) -> int:
+def place_of(path: Path, names: tuple[str, ...], scene: str | None) -> int:
+    """Return which image of a file has a name, or is the only one; raise ValueError if none is."""
     if scene is None and len(names) == 1:
         return 0
     if scene is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -135,8 +135,8 @@ def _multiscale(path: Path, group: zarr.Group) -> _Multiscale | None:
     attributes: Mapping[str, Any] = group.attrs
     ome = attributes.get("ome", attributes)
     if "multiscales" not in ome:
-        if "plate" in ome or "bioformats2raw.layout" in ome:
-            inside = sorted(name for name, _ in group.groups())
+        if not {"plate", "well", "bioformats2raw.layout"}.isdisjoint(ome):
+            inside = _images_in(ome, group)
             raise ValueError(
                 f"{path} holds several images: name one of them, such as {path}/{inside[0]}."
                 if inside
@@ -150,6 +150,16 @@ def _multiscale(path: Path, group: zarr.Group) -> _Multiscale | None:
             f"The metadata of {path} are no OME-Zarr 0.4 or 0.5 ({error!r}): name the array"
             " itself, such as IMAGE.zarr/0."
         ) from error
+
+
+def _images_in(ome: Mapping[str, Any], group: zarr.Group) -> list[str]:
+    """Return where images are in a plate, one of its wells, or a collection of them."""
+    with suppress(KeyError, TypeError):
+        if "plate" in ome:
+            return [f"{well['path']}/0" for well in ome["plate"]["wells"]]
+        if "well" in ome:
+            return [str(image["path"]) for image in ome["well"]["images"]]
+    return sorted(name for name, _ in group.groups() if name != "OME")
 
 
 def _finest(multiscale: Mapping[str, Any], version: Version) -> _Multiscale:

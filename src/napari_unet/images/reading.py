@@ -16,6 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 from skimage.io import imread
 
+from napari_unet.images import microscopes
 from napari_unet.images.image import (
     Image,
     PixelSize,
@@ -24,10 +25,11 @@ from napari_unet.images.image import (
     fit_labels,
     stated_sides,
 )
-from napari_unet.images.microscopes import MICROSCOPES, read_microscope
+from napari_unet.images.microscopes import MICROSCOPES, names_of, place_of, read_microscope
 
 TIFF = (".tif", ".tiff")
-READABLE = (*TIFF, ".png", ".jpg", ".jpeg", *MICROSCOPES)
+JPEG = (".jpg", ".jpeg")
+READABLE = (*TIFF, ".png", *JPEG, *MICROSCOPES)
 MAPPED_BYTES = 2**28
 """Uncompressed files from this size on are memory-mapped instead of read."""
 
@@ -40,6 +42,7 @@ _MICROMETRES = {
 }
 """Inches are not among them: they are printing resolutions, which ImageJ passes on."""
 _CENTIMETRE = 3  # ResolutionUnit of baseline TIFF
+_FILE = re.compile(r"""\bFileName\s*=\s*["']([^"']+)["']""")
 _ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*(["'])(.*?)\2""")
 
 
@@ -54,8 +57,8 @@ def read_image(path: str | Path, tag: int | None = None, scene: str | None = Non
         Number of a private tag of TIFFs, to be read as bytes with the pixels: from the same file,
         even if another one takes its place meanwhile.
     scene : str or None
-        Which image of a microscope's file that holds several, by a name of
-        :func:`napari_unet.images.scenes_of`.
+        Which image of an OME-TIFF or a microscope's file that holds several, by a name of
+        :func:`scenes_of`.
 
     Raises
     ------
@@ -69,13 +72,36 @@ def read_image(path: str | Path, tag: int | None = None, scene: str | None = Non
     if ending in MICROSCOPES:
         image = read_microscope(path, scene)
     else:
-        image = _read_tiff(path, tag) if ending in TIFF else _read_picture(path)
+        image = _read_tiff(path, tag, scene) if ending in TIFF else _read_picture(path)
     if image.data.dtype.kind not in "buif":
         raise ValueError(
             f"{path} holds numbers of type {image.data.dtype}, which are no gray values: save real"
             " numbers (for complex ones, their magnitude)."
         )
     return image
+
+
+def scenes_of(path: Path) -> tuple[str, ...]:
+    """Return the names of the images in a file, as file names take them, no two alike.
+
+    Of an OME-TIFF in several files, which all name all images, they are those that begin in it.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, or its reader is not installed.
+    """
+    if path.suffix.lower() in MICROSCOPES:
+        return microscopes.scenes_of(path)
+    return _own_names(path)[1]
+
+
+def own_images(file: tifffile.TiffFile) -> list[int]:
+    """Return which images of an OME-TIFF begin in this file; of other TIFFs, the first image."""
+    starts = [series.pages[0] for series in file.series] if file.is_ome else []
+    here = file.filehandle.path
+    own = [n for n, page in enumerate(starts) if page and page.parent.filehandle.path == here]
+    return own or [0]
 
 
 def read_labels(path: str | Path, of: Image | None = None) -> NDArray[Any]:
@@ -129,16 +155,17 @@ def _existing(path: str | Path) -> Path:
     return path
 
 
-def _read_tiff(path: Path, tag: int | None) -> Image:
+def _read_tiff(path: Path, tag: int | None, scene: str | None) -> Image:
+    number = _number_of(path, scene)
     try:
         with tifffile.TiffFile(path) as file:
-            series = file.series[0]
+            series = file.series[number]
             axes = known_axes(series.axes, series.shape)
             mapped = series.nbytes >= MAPPED_BYTES and series.dataoffset is not None
             if not mapped:
-                check_complete(file)
-            data = tifffile.memmap(path, mode="r") if mapped else series.asarray()
-            sides, spacing = stated_sizes(file)
+                check_complete(file, number)
+            data = tifffile.memmap(path, series=number, mode="r") if mapped else series.asarray()
+            sides, spacing = stated_sizes(file, number)
             private = file.pages.first.tags.get(tag) if tag is not None else None
             value = b"" if private is None else bytes(private.value)
     except (OSError, MemoryError):
@@ -151,9 +178,34 @@ def _read_tiff(path: Path, tag: int | None) -> Image:
     return Image(data.reshape(series.shape), axes, sides, spacing, path, value)
 
 
-def check_complete(file: tifffile.TiffFile) -> None:
-    """Raise if a file ends too early: tifffile would fill pixels with zeros, and sizes be lost."""
-    for page in file.series[0].pages:
+def _number_of(path: Path, scene: str | None) -> int:
+    """Return which of a TIFF's images is meant."""
+    try:
+        own, names = _own_names(path)
+    except ValueError:  # which is told when it is read
+        return 0
+    return own[0] if len(own) == 1 else own[place_of(path, names, scene)]
+
+
+def _own_names(path: Path) -> tuple[list[int], tuple[str, ...]]:
+    """Return which images of a TIFF are its own, and what they are called."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            own = own_images(file)
+            return own, names_of([file.series[number].name for number in own])
+    except Exception as error:  # whatever a damaged file makes the decoders raise
+        raise ValueError(damaged(path, error)) from error
+
+
+def check_complete(file: tifffile.TiffFile, number: int = 0) -> None:
+    """Raise if a file ends too early: tifffile would fill pixels with zeros, and sizes be lost.
+
+    So it would those of an OME-TIFF's other files.
+    """
+    for name in dict.fromkeys(_FILE.findall(file.ome_metadata or "")):
+        if not Path(file.filehandle.dirname, unescape(name)).exists():
+            raise ValueError(f"{name}, in which a part of it is, is not beside it")
+    for page in file.series[number].pages:
         if page is None:
             continue
         size = page.parent.filehandle.size  # of an OME-TIFF in several files, each has its pages
@@ -176,10 +228,10 @@ def known_axes(axes: str, shape: tuple[int, ...]) -> str:
     return letters
 
 
-def stated_sizes(file: tifffile.TiffFile) -> tuple[PixelSize | None, float | None]:
+def stated_sizes(file: tifffile.TiffFile, number: int = 0) -> tuple[PixelSize | None, float | None]:
     """Return the sides of a pixel and the distance of planes, where there is a unit of length."""
     if file.is_ome and file.ome_metadata:
-        height, width, spacing = (_ome_size(file.ome_metadata, axis) for axis in "YXZ")
+        height, width, spacing = (_ome_size(file.ome_metadata, axis, number) for axis in "YXZ")
         return stated_sides(height, width), spacing
     tags = file.pages.first.tags
     if file.is_imagej:
@@ -211,10 +263,11 @@ def micrometres(unit: str) -> float | None:
     return _MICROMETRES.get(unit.strip().lower().replace("\\u00b5", "µ"))
 
 
-def _ome_size(xml: str, axis: str) -> float | None:
-    """Read PhysicalSizeX, Y or Z of the first image; OME's default unit is µm."""
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
-    told = {name: value for name, _, value in _ATTRIBUTE.findall(pixels.group() if pixels else "")}
+def _ome_size(xml: str, axis: str, number: int = 0) -> float | None:
+    """Read PhysicalSizeX, Y or Z of an image; OME's default unit is µm."""
+    pixels = re.findall(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    own = "".join(pixels[number : number + 1])
+    told = {name: value for name, _, value in _ATTRIBUTE.findall(own)}
     size, unit = (told.get(f"PhysicalSize{axis}{end}", "") for end in ("", "Unit"))
     factor = micrometres(unescape(unit)) if unit else 1.0
     return float(size) * factor if size and factor and float(size) > 0 else None
@@ -226,6 +279,9 @@ def _read_picture(path: Path) -> Image:
     try:
         with path.open("rb") as file:  # of a damaged file, a path would stay open
             data = np.asarray(imread(file))
+            if data.ndim == 3 and data.shape[-1] == 4 and path.suffix.lower() in JPEG:
+                # Printers' inks, as JPEG knows no alpha.
+                data = np.asarray(PIL.Image.open(file).convert("RGB"))
     except OSError as error:
         if isinstance(error, PermissionError):
             raise

@@ -112,11 +112,13 @@ class CompressedArray:
     path : Path
         The file.
     series : tifffile.TiffPageSeries
-        Its first one.
+        One of its images.
+    number : int
+        Which.
     """
 
-    def __init__(self, path: Path, series: tifffile.TiffPageSeries) -> None:
-        self._path = path
+    def __init__(self, path: Path, series: tifffile.TiffPageSeries, number: int = 0) -> None:
+        self._path, self._number = path, number
         self.shape: tuple[int, ...] = series.shape
         self.dtype = np.dtype(series.dtype)
         self.ndim = len(self.shape)
@@ -126,7 +128,7 @@ class CompressedArray:
         import zarr
 
         with tifffile.TiffFile(self._path) as file:
-            array: Any = zarr.open(file.series[0].aszarr(level=0), mode="r")
+            array: Any = zarr.open(file.series[self._number].aszarr(level=0), mode="r")
             return np.asarray(array[key])
 
 
@@ -153,12 +155,14 @@ def _open_compressed(path: Path) -> StoredImage | None:
     """Open a TIFF that would be decoded whole and is too large for that; None for others."""
     try:
         with tifffile.TiffFile(path) as file:
-            series = file.series[0]
+            (number,) = reading.own_images(file)
+            series = file.series[number]
             if series.dataoffset is not None or series.nbytes < reading.MAPPED_BYTES:
                 return None
-            reading.check_complete(file)
+            reading.check_complete(file, number)
             axes = reading.known_axes(series.axes, series.shape)
-            return _with_sizes(CompressedArray(path, series), axes, *reading.stated_sizes(file))
+            sizes = reading.stated_sizes(file, number)
+            return _with_sizes(CompressedArray(path, series, number), axes, *sizes)
     except Exception:  # whatever is wrong with it, read_image says so
         return None
 

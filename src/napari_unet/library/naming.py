@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_unet.library.cards import SUFFIX
 from napari_unet.library.folders import BUNDLED, LAST, STATE, user_folder
+from napari_unet.library.hold import is_held
 
 LONGEST = 60
 """Letters of a name: with what a training appends, any file system holds that many."""
@@ -73,8 +74,12 @@ def files_of(name: str, folder: Path | None = None) -> list[Path]:
 
 
 def is_taken(name: str, folder: Path | None = None) -> bool:
-    """Say whether a model, or what is left of a training, has that name in a folder."""
-    return bool(files_of(name, folder))
+    """Say whether a model, or what is left of a training, has that name in a folder.
+
+    So has a training that goes on, before it has saved anything.
+    """
+    place = user_folder() if folder is None else folder
+    return bool(files_of(name, folder)) or is_held(place / f"{name}{SUFFIX}")
 
 
 def free_name(wish: str, folder: Path | None = None) -> str:

@@ -43,6 +43,8 @@ def rename(name: str, new: str, folder: Path | None = None) -> Path:
     others = [path for path in files_of(new, folder) if not any(is_same(path, f) for f in files)]
     if new == name or others:
         raise ValueError(f"There is a model named {new!r} already: choose another name.")
+    if is_held(place / f"{new}{SUFFIX}"):  # and has saved nothing yet
+        raise OSError(held_message(new))
     _move(moves)
     return place / f"{new}{SUFFIX}"
 

@@ -54,8 +54,9 @@ def _finds(card: Card) -> str:
     if card.target.instances:
         text = f"{classes}s" if len(card.target.classes) == 2 else f"objects: {classes}"
     rule = card.preprocessing
-    if rule.diameter is not None:
-        text += f", about {rule.diameter:g} pixels across"
+    diameter = rule.expected_diameter()
+    if rule.diameter is not None and diameter is not None:
+        text += f", about {diameter:.3g} pixels across"
         if rule.pixel_size is not None:
             text += f" ({rule.diameter * rule.pixel_size:.3g} µm)"
     return text if card.is_trained else f"{text}; it has not been taught anything yet"

@@ -9,9 +9,10 @@ from napari_unet.patches.examples import (
     teach,
 )
 from napari_unet.patches.holding import hold_out, limited, richest
-from napari_unet.patches.windows import sample_windows
+from napari_unet.patches.windows import SMALLEST_PATCH, sample_windows, side_of_patches
 
 __all__ = [
+    "SMALLEST_PATCH",
     "Example",
     "Origin",
     "Plane",
@@ -21,5 +22,6 @@ __all__ = [
     "prepare",
     "richest",
     "sample_windows",
+    "side_of_patches",
     "teach",
 ]

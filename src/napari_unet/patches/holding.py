@@ -44,22 +44,30 @@ def hold_out(
 def _split_blocks(planes: Sequence[Example], fraction: float) -> list[tuple[Example, Example]]:
     """Cut planes of one stack at one place of their longer side.
 
-    There the area of all objects is parted as asked, and some of it at least lies beyond.
+    There the area of all objects is parted as asked, and some of it at least lies on either side.
+    Of the two ends that could be held out it is the one in which less is annotated.
     """
-    shape = planes[0].weights.shape
-    axis = int(np.argmax(shape))
+    axis = int(np.argmax(planes[0].weights.shape))
+    annotated = _area_along(axis, [plane.weights > 0 for plane in planes])
     profile = _area_along(axis, [plane.labels > 0 for plane in planes])
-    if not profile.any():
-        profile = _area_along(axis, [plane.weights > 0 for plane in planes])
-    area = profile.cumsum()
-    cut = int(np.searchsorted(area, (1 - fraction) * area[-1])) + 1
-    last = int(np.flatnonzero(profile)[-1]) if profile.any() else shape[axis] - 1
-    cut = min(max(min(cut, last), 1), shape[axis] - 1)
+    profile = profile if profile.any() else annotated
+    cut, other = _cut(profile, fraction), profile.size - _cut(profile[::-1], fraction)
+    first, second = slice(None, cut), slice(cut, None)
+    if annotated[:other].sum() < annotated[cut:].sum():
+        first, second = slice(other, None), slice(None, other)
 
     def part(plane: Example, along: slice) -> Example:
         return plane.part((along, slice(None)) if axis == 0 else (slice(None), along))
 
-    return [(part(plane, slice(None, cut)), part(plane, slice(cut, None))) for plane in planes]
+    return [(part(plane, first), part(plane, second)) for plane in planes]
+
+
+def _cut(profile: NDArray[np.intp], fraction: float) -> int:
+    """Return where so much of an area lies beyond, and neither side is without any."""
+    area = profile.cumsum()
+    cut = int(np.searchsorted(area, (1 - fraction) * area[-1])) + 1
+    last = int(np.flatnonzero(profile)[-1]) if profile.any() else profile.size - 1
+    return min(max(min(cut, last), 1), profile.size - 1)
 
 
 def _area_along(axis: int, masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:

@@ -10,8 +10,24 @@ import torch
 from numpy.typing import NDArray
 
 from napari_unet.augmentation import Batch
+from napari_unet.config import NetworkConfig
 from napari_unet.patches.examples import Example
 from napari_unet.tiling import mirrored
+
+SMALLEST_PATCH = 64
+"""Pixels a side that come out of a patch at least, unless it was asked to be smaller."""
+
+
+def side_of_patches(network: NetworkConfig, patch: int) -> int:
+    """Return the side of the patches that a network learns from.
+
+    That is `patch`, rounded up to what it accepts; of a network without padding, of which little
+    comes out, at least so much that :data:`SMALLEST_PATCH` pixels do.
+    """
+    size = network.nearest_valid_sizes(patch)[1]
+    if network.output_size(size) < min(patch, SMALLEST_PATCH):
+        size = network.nearest_valid_sizes(min(patch, SMALLEST_PATCH) + 2 * network.halo)[1]
+    return size
 
 
 def sample_windows(

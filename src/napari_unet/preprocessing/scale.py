@@ -186,7 +186,7 @@ class _Sampling:
     low, high : intp array
         Which they are.
     share : float64 array
-        How much the latter counts; 0.5 at most.
+        How much the latter counts.
     """
 
     low: NDArray[np.intp]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_unet.augmentation import Batch
 from napari_unet.config import Target
 from napari_unet.engines import TorchEngine
-from napari_unet.instances import class_map, label_scores, object_evidence, smallest_area
+from napari_unet.instances import class_map, classify, label_scores, object_evidence, smallest_area
 from napari_unet.library import Card
 from napari_unet.metrics import Matching, Overlap, class_ious, iou, mean_iou
 from napari_unet.model import Network, copied, crop_to, part_outputs
@@ -72,7 +72,8 @@ class Judgement:
     iou : float
         Of the foregrounds; where labels are classes, mean of the classes'.
     matching : Matching
-        Of the objects, at an IoU of 0.5; classes count as an object each.
+        Of the objects, at an IoU of 0.5; those of another class are no partners. Where labels are
+        classes, these count as an object each.
     found : bool array
         Whether each annotated object has a partner.
     labels : int32 array, shape (Y, X)
@@ -149,6 +150,9 @@ def judgement(scores: NDArray[np.float32], example: Example, card: Card) -> Judg
     smallest = smallest_area(diameter) if diameter else 0
     labels = label_scores(*object_evidence(scores, target), min_size=smallest, keep_cut=True)
     overlap = Overlap.of(labels, example.labels)
+    if len(target.classes) > 2:
+        found, _ = classify(labels, scores[: len(target.classes)])
+        overlap = _of_one_class(overlap, found, example)
     matchings = [overlap.match(threshold) for threshold in IOUS]
     return Judgement(
         loss,
@@ -158,6 +162,16 @@ def judgement(scores: NDArray[np.float32], example: Example, card: Card) -> Judg
         labels,
         float(np.mean([m.ap for m in matchings])),
     )
+
+
+def _of_one_class(overlap: Overlap, found: NDArray[np.intp], example: Example) -> Overlap:
+    """Keep the pairs of objects that are of one class; `found` is that of each predicted one."""
+    known = example.classes or {}
+    numbers = np.unique(example.labels[example.labels > 0]).tolist()
+    truth = np.array([known.get(number, 0) for number in numbers], np.intp)
+    same = found[overlap.row] == truth[overlap.column]
+    pairs = {name: getattr(overlap, name)[same] for name in ("row", "column", "iou")}
+    return replace(overlap, **pairs)
 
 
 def _judged_areas(loss: float, labels: NDArray[np.int32], example: Example) -> Judgement:

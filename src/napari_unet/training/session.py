@@ -16,8 +16,16 @@ from torch import Tensor
 from napari_unet.augmentation import Augmentation, Batch
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import TrainConfig, TrainProgress
-from napari_unet.engines import NO_ROOM, DeviceError, OutOfMemory, autocast, explain, first_line
-from napari_unet.patches import Example, sample_windows
+from napari_unet.engines import (
+    NO_ROOM,
+    DeviceError,
+    OutOfMemory,
+    autocast,
+    explain,
+    first_line,
+    layout_of,
+)
+from napari_unet.patches import SMALLEST_PATCH, Example, sample_windows, side_of_patches
 from napari_unet.training.scoring import Judgement, judge, merit, summarise, weighted_loss
 from napari_unet.training.state import DEFAULT_RATE, Files, Run, described, fingerprint
 
@@ -31,8 +39,6 @@ WINDOW = 1.5
 """Side of the window cut from an image, over the patch's: room for rotation and deformation."""
 PATIENCE = 1.0
 """Seconds of a validation after which it shows a sign of life, and hears a stop."""
-SMALLEST_PATCH = 64
-"""Pixels a side that come out of a patch at least, where memory is short."""
 DIVERGENCES = 2
 """Times that a run goes back to what was last good."""
 SLOWER = 0.2
@@ -187,7 +193,7 @@ class Session:
     def _draw(self) -> Batch:
         """Draw the batch of a step; it depends on the seed and the iteration alone."""
         config, iteration = self.config, self.run.iteration
-        size = self.card.network.nearest_valid_sizes(self.run.patch)[1]
+        size = side_of_patches(self.card.network, self.run.patch)
         random = np.random.default_rng((config.seed, iteration))
         windows = sample_windows(
             self.training,
@@ -246,7 +252,7 @@ class Session:
     def _loss(self, batch: Batch, number: int) -> Tensor:
         """Return the loss of a part of a batch, the mean over what the network predicts."""
         device = self.device
-        image = batch.image.contiguous(memory_format=torch.channels_last)
+        image = batch.image.contiguous(memory_format=layout_of(device))
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             # Dropout depends on seed, step and part alone.
             torch.manual_seed(self.config.seed + self.run.iteration + 10**6 * number)
@@ -339,7 +345,17 @@ class Session:
         self._checkpoint(scores).save(self.files.last)
         self.files.save_state(*self._good, self.config, self.fingerprint, self.start, self.before)
         if scores:
-            self.files.append(self.run, loss, scores)
+            self._log(self.files, loss, scores)
+
+    def _log(self, files: Files, loss: float, scores: dict[str, float]) -> None:
+        """Add a line to the log, without which training goes on."""
+        try:
+            files.append(self.run, loss, scores)
+        except OSError as error:
+            reason = (error.strerror or first_line(error)).rstrip(".")
+            self._message = (
+                f"The log {files.log} lacks a line ({reason}): is it open in another program?"
+            )
 
     def _progress(
         self,

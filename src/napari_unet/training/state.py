@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from napari_unet import __version__
 from napari_unet.checkpoint import Checkpoint, Tensors, read_tensors, write_tensors
 from napari_unet.config import TrainConfig
-from napari_unet.engines import prefers_bfloat16
+from napari_unet.engines import layout_of, prefers_bfloat16
 from napari_unet.files import clean, make_folder
 from napari_unet.library import LAST, LOG, RUN_KEY, STATE, SUFFIX, Card, read_metadata
 from napari_unet.model import Network
@@ -82,7 +82,7 @@ class Run:
     def begin(cls, checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> Run:
         """Begin from a checkpoint's weights."""
         network = checkpoint.build().to(device)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=layout_of(device))  # type: ignore[call-overload]
         bfloat16 = prefers_bfloat16(device)
         optimizer = _optimizer(network, config)
         run = cls(network, deepcopy(network), optimizer, bfloat16, patch=config.patch)
@@ -102,8 +102,9 @@ class Run:
 
     def to(self, device: torch.device) -> None:
         """Move everything to another device."""
-        self.network.to(device)
-        self.averaged.to(device)
+        for network in (self.network, self.averaged):
+            network.to(device)
+            network.to(memory_format=layout_of(device))  # type: ignore[call-overload]
         for state in self.optimizer.state.values():
             for key, value in state.items():
                 if isinstance(value, Tensor) and value.ndim:  # AdamW counts steps on the CPU

@@ -119,7 +119,8 @@ class Tuned:
     stopped : bool
         Whether a stop ended it; it can be resumed.
     comparison : Comparison or None
-        Before and after; None if a stop came before anything was validated.
+        Before and after; None if a stop came before anything was validated, or, after a resume,
+        before anything better was.
     """
 
     path: Path

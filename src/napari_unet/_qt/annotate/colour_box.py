@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QCheckBox, QWidget
 
 from napari_unet._qt.annotate.class_box import ClassBox
@@ -57,7 +58,15 @@ class ColourBox(QCheckBox):
         if self._usual is None or not isinstance(before, DirectLabelColormap):
             self._usual = before  # also where the mode has brought other ones
         self._classes.offer(drawing.kinds.values())
-        drawing.labels.colormap = colours_by_class(drawing.kinds, self._classes.known)
+        colours = colours_by_class(drawing.kinds, self._classes.known, has_background=True)
+        if colours is None:
+            self.setChecked(False)
+            show_warning(
+                "Classes are not shown by colours: of labels as large as these, napari needs the"
+                " package numba for it (pip install numba)."
+            )
+        else:
+            drawing.labels.colormap = colours
 
     def _restore(self, drawing: Drawing) -> None:
         if self._usual is not None:

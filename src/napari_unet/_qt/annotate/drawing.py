@@ -68,7 +68,7 @@ class Drawing(QObject):
         self.shapes: Shapes | None = None
         self._regions: tuple[Region, ...] = ()
         self._mode = mode
-        self.is_touched = is_touched
+        self._is_touched = is_touched
         self.kinds = kinds_in(labels)
         self._gone: dict[int, str] = {}
         self._data = labels.data
@@ -137,6 +137,20 @@ class Drawing(QObject):
         if self.labels.metadata.get(REGIONS, ()) != regions:
             self.labels.metadata = {**self.labels.metadata, REGIONS: regions}
 
+    @property
+    def is_touched(self) -> bool:
+        """Whether anything was drawn, or what a network has found was accepted."""
+        return self._is_touched
+
+    @is_touched.setter
+    def is_touched(self, touched: bool) -> None:
+        self._is_touched = touched
+        metadata = self.labels.metadata
+        if touched and annotation_layers.PREDICTED in metadata:
+            self.labels.metadata = {
+                key: value for key, value in metadata.items() if key != annotation_layers.PREDICTED
+            }
+
     def set_mode(self, mode: Mode) -> None:
         """Mean something else by pixels that nobody painted; what is painted stays as it is."""
         if mode is self._mode:
@@ -173,6 +187,7 @@ class Drawing(QObject):
     def show_prediction(self, labels: NDArray[np.int32], kinds: Mapping[int, str]) -> None:
         """Show what a model has found: it is no annotation until somebody changes something."""
         self.labels.data = labels
+        self.labels.metadata = {**self.labels.metadata, annotation_layers.PREDICTED: True}
         self._data, self._seen = self.labels.data, None
         self.kinds = {label: kind for label, kind in kinds.items() if label > 0 and kind}
         show_kinds(self.labels, self.kinds)

@@ -172,8 +172,9 @@ class Keeper(QObject):
         if self._autosave is not None:
             self._autosave.flush(0)
 
-    def end(self) -> None:
-        """Write all, and follow nothing any more; the layers stay."""
+    def end(self) -> list[Labels]:
+        """Write all, and follow nothing any more; returns the labels layers, which stay."""
+        labels = [drawing.labels for drawing in self._starts]
         self._ticks.stop()
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         for drawing in list(self._starts):
@@ -184,3 +185,4 @@ class Keeper(QObject):
             self.forget(drawing)
         if self._autosave is not None:
             self._autosave.close(CLOSING)
+        return [layer for layer in labels if layer in self._viewer.layers]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 from napari.layers import Image, Labels
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:  # loads TIFF libraries
     from napari_unet.annotations import Autosave, Entry, Project
 
 
+PAUSE = 300
+"""Milliseconds from a change to what is shown of the project's files."""
+
+
 class AnnotateWidget(QWidget):
     """Makes the layers of an annotation, and keeps what is drawn in them on disk.
 
@@ -58,6 +63,10 @@ class AnnotateWidget(QWidget):
         self.folder = Folder()
         self._keeper = Keeper(napari_viewer, self)
         self._counter = Counter(self._to_count, self)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(PAUSE)
+        self._soon.timeout.connect(self._show_entries)
         self._lay_out()
         self._connect()
         self._show_state()
@@ -287,6 +296,7 @@ class AnnotateWidget(QWidget):
         self.tools.follow(drawing)
         self._show_state()
         self._on_changed()
+        self._show_entries()
 
     def _is_ours(self, begun: Start) -> bool:
         """Say whether an image is of the project that is open, which may have been opened anew."""
@@ -337,7 +347,7 @@ class AnnotateWidget(QWidget):
     # -- what is shown
 
     def _to_count(self) -> tuple[Annotation, Project] | None:
-        if self._current is None:
+        if self._current is None or annotation_layers.PREDICTED in self._current.labels.metadata:
             self.counts.setText("")
             return None
         return self._current.snapshot(), self._keeper.start_of(self._current).project
@@ -345,10 +355,17 @@ class AnnotateWidget(QWidget):
     def _on_changed(self) -> None:
         self.state.setText(self._keeper.status(self._current) if self._current else "")
         self._counter.want()
+        if not self._soon.isActive():
+            self._soon.start()
+
+    def _show_entries(self) -> None:
+        """Show how far the images are, by their files: too slow for each move of a brush."""
         if self.folder.project is not None:
             self.folder.refresh()
             if self._left is not None:
                 self.folder.list.show_entry(self.folder.project, self._left)
+                if self._left != self.folder.entry and not self._keeper.autosave.pending:
+                    self._left = None
 
     def _show_state(self) -> None:
         self.chooser.show_state(not self.is_busy, self._current is not None)
@@ -375,9 +392,15 @@ class AnnotateWidget(QWidget):
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
         self._select(None)
         self._counter.stop()
+        self._soon.stop()
         if self._job is not None:
             self._job.abandon()
-        self._keeper.end()
+        for labels in self._keeper.end():
+            labels.mode = "pan_zoom"
+            show_warning(
+                f"What is painted in {labels.name} from now on is not saved: open the dock Annotate"
+                " and press New annotation to go on."
+            )
 
 
 def _describe(amount: Amount) -> str:

@@ -12,7 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet._qt import form
-from napari_unet._qt.annotation_layers import PATH, RESULT
+from napari_unet._qt.annotation_layers import PATH, PREDICTED, RESULT
 from napari_unet._qt.layers import MADE_HERE, pixels
 
 _ANNOTATION = re.compile(r".+ annotation(?: \[\d+\])?")
@@ -134,6 +134,8 @@ def guess(
 
 def _trust(layer: Labels) -> int:
     """Say how much a layer looks like the truth."""
+    if PREDICTED in layer.metadata:
+        return 0
     if PATH in layer.metadata or _ANNOTATION.fullmatch(layer.name):
         return 2
     return 0 if RESULT.fullmatch(layer.name) else 1

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unet._qt import form
-from napari_unet._qt.annotation_layers import IMAGE_ID, RESULT
+from napari_unet._qt.annotation_layers import IMAGE_ID, PREDICTED, RESULT
 from napari_unet._qt.layers import MADE_HERE, axes_of
 from napari_unet._qt.pairing import image_of, possible_images
 
@@ -64,7 +64,8 @@ def find_pairs(viewer: napari.viewer.ViewerModel) -> list[LayerPair]:
     may have been corrected. Where labels could be those of several images, each of these comes
     with them.
     """
-    layers = [layer for layer in viewer.layers if MADE_HERE not in layer.metadata]
+    others = {MADE_HERE, PREDICTED}
+    layers = [layer for layer in viewer.layers if not others & set(layer.metadata)]
     images = [layer for layer in layers if isinstance(layer, Image)]
     labels = [layer for layer in layers if isinstance(layer, Labels)]
     names = {image.name for image in images}

@@ -11,9 +11,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unet._qt import form
-from napari_unet._qt.annotation_layers import RESULT
 from napari_unet._qt.evaluate.pair import labels_of
 from napari_unet._qt.layers import annotated_shape, images_of, pixels
+from napari_unet._qt.pairing import image_of
 
 
 class Sources(QWidget):
@@ -89,7 +89,7 @@ class Sources(QWidget):
         self.changed.emit()
 
     def _guess(self, images: Sequence[Image]) -> Image | None:
-        """Return the image in which a network has found the labels, else the topmost."""
-        made = RESULT.fullmatch(self.labels.value.name) if self.labels.value is not None else None
-        named = [image for image in images if made and image.name == made[1]]
-        return next(iter([*named, *images]), None)
+        """Return the image that the labels are known to be of, else the topmost."""
+        labels = self.labels.value
+        known = image_of(labels, images) if labels is not None else None
+        return known or next(iter(images), None)

@@ -51,7 +51,7 @@ class Row:
         """Return a text per column."""
         if self.card is None:
             return (self.name, "", "", "damaged")
-        diameter, score = self.card.preprocessing.diameter, score_of(self.card)
+        diameter, score = self.card.preprocessing.expected_diameter(), score_of(self.card)
         return (
             self.name,
             "" if diameter is None else f"{diameter:.0f} px",

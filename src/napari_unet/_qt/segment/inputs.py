@@ -247,6 +247,7 @@ class Inputs(QWidget):
 
     def look_again(self) -> None:
         """Look for labels that have been written meanwhile, and for the memory that is free."""
+        self.place.renew()
         self._describe()
 
     def _goes_by_chunks(self, rule: Preprocessing) -> bool:

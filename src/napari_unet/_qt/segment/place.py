@@ -6,6 +6,7 @@ import os
 import re
 from itertools import count
 from pathlib import Path
+from weakref import ref
 
 from magicgui.widgets import LineEdit, PushButton
 from napari.layers import Image
@@ -24,7 +25,7 @@ class Place(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._default = ""
+        self._layer: ref[Image] | None = None
         self.line = QLabel()
         self.field = LineEdit(
             name="output",
@@ -49,11 +50,17 @@ class Place(QWidget):
         self.setVisible(layer is not None)
         if layer is None:
             return
-        default = str(default_path(layer))
-        if default != self._default or Path(self.field.value).exists():  # another image, or done
-            self.field.value = self._default = default
+        if self._layer is None or self._layer() is not layer:
+            self._layer = ref(layer)
+            self.renew()
         lengths = " x ".join(f"{n:,}" for n in annotated_shape(layer))
         self.line.setText(f"{lengths}: by chunks into")
+
+    def renew(self) -> None:
+        """Name a new place for the layer's labels: what stood there is taken by now."""
+        layer = self._layer() if self._layer is not None else None
+        if layer is not None:
+            self.field.value = str(default_path(layer))
 
     @property
     def path(self) -> Path:

@@ -214,7 +214,8 @@ class Result(QObject):
         if "class" in features:
             kinds = zip(features["index"].tolist(), features["class"].tolist(), strict=True)
             names = self._segmentation.card.target.classes[1:]
-            self.layer.colormap = colours_by_class(dict(kinds), names)
+            if colours := colours_by_class(dict(kinds), names):
+                self.layer.colormap = colours
 
     def _on_ended(self) -> None:
         self._job = None

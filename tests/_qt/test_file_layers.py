@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,16 @@ import pytest
 import tifffile
 import torch
 import zarr
+from napari._app_model import get_app_model
+from qtpy.QtWidgets import QWidget
 
 from napari_unet._qt import files
+from napari_unet._qt.annotation_layers import find_results
 from napari_unet._qt.class_colours import PALETTE
 from napari_unet._qt.files import add_image, add_labels, open_files
 from napari_unet._qt.layers import pixel_size
 from napari_unet._qt.object_classes import kinds_in
+from napari_unet._qt.pairing import image_of
 from napari_unet._qt.segment.chunks import STORED
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import Preprocessing, SegmentConfig, Target, UNetConfig
@@ -243,17 +248,84 @@ def test_an_image_knows_its_file(make_napari_viewer, image: Path) -> None:
 
 
 def test_labels_are_chosen_in_a_dialog(
-    make_napari_viewer, tmp_path: Path, image: Path, monkeypatch
+    make_napari_viewer, qtbot, tmp_path: Path, monkeypatch
 ) -> None:
+    """As napari's menu calls it, with a viewer that is wrapped."""
     stored = StoredImage(np.zeros((40, 60)), "YX")
     create_labels(tmp_path / "z.zarr", stored, (40, 60), np.uint16, {}, "z")
     one = write_labels(tmp_path / "one.tif", disc())
     chosen = [str(tmp_path / "z.zarr" / "zarr.json"), str(tmp_path / "gone.tif"), str(one)]
     told: list[str] = []
     monkeypatch.setattr(files, "show_error", told.append)
-    monkeypatch.setattr(files.QFileDialog, "getOpenFileNames", lambda *_: (chosen, ""))
+
+    def ask(parent: object, *_: object) -> tuple[list[str], str]:
+        assert parent is None or isinstance(parent, QWidget)
+        return chosen, ""
+
+    monkeypatch.setattr(files.QFileDialog, "getOpenFileNames", ask)
     viewer = make_napari_viewer()
-    files.open_labels(viewer)
-    assert [layer.name for layer in viewer.layers] == ["z", "one"]
+    get_app_model().commands.execute_command("napari-unet-segmentation.open_labels").result()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2 and bool(told), timeout=30_000)
+    assert {layer.name for layer in viewer.layers} == {"z", "one"}
     assert len(told) == 1
     assert "gone.tif" in told[0]
+
+
+def test_labels_of_another_image_do_not_pass_for_its_own(
+    make_napari_viewer, tmp_path: Path, image: Path
+) -> None:
+    viewer = make_napari_viewer()
+    below = add_image(viewer, image)
+    made = Provenance(SegmentConfig(), "", "b.tif")
+    path = write_labels(tmp_path / "b_labels.tif", disc(), like=like(image, disc()), made=made)
+    layer = add_labels(viewer, path)
+    assert layer.name == "b_labels"
+    assert find_results(viewer, below) == [layer]  # while it is the active one
+    viewer.layers.selection.active = below
+    assert not find_results(viewer, below)
+
+
+def test_of_images_with_one_name_it_is_the_one_beside_the_labels(
+    make_napari_viewer, tmp_path: Path, image: Path
+) -> None:
+    viewer, layers = make_napari_viewer(), []
+    for day in ("day1", "day2"):
+        (tmp_path / day).mkdir()
+        (path := tmp_path / day / "a.tif").write_bytes(image.read_bytes())
+        layers.append(add_image(viewer, path))
+    path = write_labels(tmp_path / "day1" / "a_labels.tif", disc(), made=MADE)
+    layer = add_labels(viewer, path)
+    assert image_of(layer, layers) == layers[0]
+    assert layer.name == f"{layers[0].name} [nuclei]"
+
+
+def test_labels_lie_on_an_image_whose_channels_have_no_name(
+    make_napari_viewer, tmp_path: Path, image: Path
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.add_image(np.zeros((2, 40, 60)), name="a", translate=(0, 3, 4))
+    path = write_labels(tmp_path / "a_labels.tif", disc(), like=like(image, disc()), made=MADE)
+    layer = add_labels(viewer, path)
+    np.testing.assert_array_equal(layer.scale, (1, 1))
+    np.testing.assert_array_equal(layer.translate, (3, 4))
+
+
+def test_large_labels_can_be_painted_in(make_napari_viewer, tmp_path: Path, monkeypatch) -> None:
+    from napari_unet.images import reading
+
+    monkeypatch.setattr(reading, "MAPPED_BYTES", 100)
+    tifffile.imwrite(path := tmp_path / "a_labels.tif", disc())
+    layer = add_labels(make_napari_viewer(), path)
+    layer.paint((1, 1), 9)
+    assert layer.data[1, 1] == 9
+
+
+def test_a_table_of_other_labels_is_left_aside(make_napari_viewer, tmp_path: Path) -> None:
+    from napari_unet.images.records import write_beside
+
+    path = write_labels(tmp_path / "a_labels.tif", disc(), made=MADE)
+    (table := tmp_path / "a_objects.csv").write_text("image,label,area_px\na,7,120\n")
+    viewer = make_napari_viewer()
+    for made, is_shown in ((MADE, True), (replace(MADE, sha256="1" * 64), False)):
+        write_beside(table, {"a": made})
+        assert ("area_px" in add_labels(viewer, path).features) == is_shown
