@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,6 @@ if TYPE_CHECKING:  # loads TIFF libraries
     from napari_unet.images import Image as FileImage
     from napari_unet.provenance import Provenance
 
-OPACITY = 0.5
-"""Of labels: the image stays visible under them."""
 KINDS = "Labels (*.tif *.tiff *.png);;OME-Zarr (zarr.json .zattrs);;All files (*)"
 
 
@@ -104,9 +103,11 @@ def open_files(viewer: napari.viewer.ViewerModel, paths: Iterable[Path]) -> None
     from napari_unet.images.ngff import is_zarr
     from napari_unet.images.opening import holds_labels
 
-    for path in sorted(paths, key=holds_labels):
+    for is_labels, path in sorted(
+        ((holds_labels(path), path) for path in paths), key=itemgetter(0)
+    ):
         try:
-            if holds_labels(path):
+            if is_labels:
                 add_labels(viewer, path)
             elif is_readable(path) or is_zarr(path):
                 add_image(viewer, path)
@@ -198,7 +199,7 @@ def _show(viewer: napari.viewer.ViewerModel, found: Found) -> Labels:
         levels if several else levels[0] if levels else at.data,
         multiscale=several,
         name=_name(at.image, made) or stem_of(found.path),
-        opacity=OPACITY,
+        opacity=annotation_layers.OPACITY,
         metadata={
             **({KEY: made.to_dict()} if made else {}),
             **({STORED: str(found.path)} if levels else {}),

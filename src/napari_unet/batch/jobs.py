@@ -11,7 +11,6 @@ from pathlib import Path
 
 from napari_unet.config import SegmentConfig
 from napari_unet.images import READABLE, TIFF, find_images, scenes_of, stem_of
-from napari_unet.images.finding import is_overview
 from napari_unet.images.microscopes import MICROSCOPES
 from napari_unet.images.objects import OBJECTS
 from napari_unet.images.ome import ENDINGS, is_ome
@@ -195,7 +194,7 @@ def find_in(
         images = find_images([place / (pattern or "*")])
         deepest = sorted(images, key=lambda path: len(path.parts), reverse=True)
         images = sorted({path.resolve(): path for path in deepest}.values())  # links may loop
-        if found := [p for p in images if not ({*inside} & {*p.parents} or is_overview(p))]:
+        if found := [p for p in images if not {*inside} & {*p.parents}]:
             return found
     raise FileNotFoundError(
         f"{folder} holds no image like {pattern} ({', '.join(READABLE)}): choose another folder or"
