@@ -814,4 +814,5 @@ def test_a_new_layer_for_changes_is_of_the_image_they_are_of(
     qtbot.waitUntil(lambda: len(labels_of(viewer)) == 2, timeout=5000)
     fresh = labels_of(viewer)[-1]
     assert fresh.data.shape == layer.data.shape
-    qtbot.waitUntil(lambda: np.array_equal(fresh.data, expected(image, threshold=0.6)))
+    wanted = expected(image, threshold=0.6)
+    qtbot.waitUntil(lambda: np.array_equal(fresh.data, wanted))

@@ -28,6 +28,7 @@ from napari_unet._qt.layers import (
     channel_axis,
     geometry,
     images_of,
+    labels_name,
     pixels,
 )
 from napari_unet._qt.object_classes import CLASS, INDEX, LABEL, kinds_in
@@ -290,7 +291,7 @@ def _fitted(found: Found, image: Image) -> Any:
 
 def _name(image: Image | None, made: Provenance | None) -> str:
     """Return what Segment calls such labels."""
-    return f"{image.name} [{Path(made.config.model).stem}]" if image and made else ""
+    return labels_name(image.name, made.config.model) if image and made else ""
 
 
 def _show_classes(labels: Labels, target: Target | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 from math import ceil, floor, prod, sqrt
+from pathlib import Path
 from typing import Any
 
 import napari
@@ -29,6 +30,11 @@ def images_of(viewer: napari.viewer.ViewerModel) -> list[Image]:
 def pixels(layer: Layer) -> Any:
     """Return a layer's array; of a multiscale one, the finest."""
     return layer.data[0] if layer.multiscale else layer.data
+
+
+def labels_name(image: str, model: str) -> str:
+    """Return the name of the layer of what a model finds in an image."""
+    return f"{image} [{Path(model).stem}]"
 
 
 def axes_of(layer: Layer) -> str:

@@ -11,7 +11,13 @@ from napari.layers import Layer
 
 from napari_unet._qt import annotation_layers
 from napari_unet._qt.annotate.start import SOURCE
-from napari_unet._qt.layers import MADE_HERE, annotated_shape, channel_axis, geometry
+from napari_unet._qt.layers import (
+    MADE_HERE,
+    annotated_shape,
+    channel_axis,
+    geometry,
+    labels_name,
+)
 from napari_unet.provenance import KEY
 
 if TYPE_CHECKING:
@@ -67,7 +73,7 @@ class Opened:
             made = pair.made
             labels = self._viewer.add_labels(
                 pair.labels.reshape(shape),
-                name=f"{job.name} [{Path(made.config.model).stem if made else 'labels'}]",
+                name=labels_name(job.name, made.config.model if made else "labels"),
                 opacity=OPACITY,
                 metadata={KEY: made.to_dict()} if made else {},
                 **geometry(image, channel_axis(image)),
