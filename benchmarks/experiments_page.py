@@ -10,6 +10,7 @@ they lie beside the page, called as the script is (em.jpg, em_curves.png).
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -69,9 +70,10 @@ class Section:
         yield from (f"## {self.title}", "", fill(self.question, WIDTH), "")
         yield from (fill(self.data, WIDTH), "")
         yield "```console"
-        for budget in dict.fromkeys(line.budget for line in known):
-            names = {line.name for line in known if line.budget == budget}
-            yield from self.command([n for n in module.VARIANTS if n in names], budget)
+        seeds = Counter(line.key[::2] for line in known)
+        for budget, number in dict.fromkeys((b, count) for (_, b), count in seeds.items()):
+            names = [name for name in module.VARIANTS if seeds[name, budget] == number]
+            yield from self.command(names, budget, number)
         yield "```"
         yield from ("", *module.table(path), "")
         machines = dict.fromkeys(line.machine for line in known if line.machine)
@@ -81,13 +83,14 @@ class Section:
             if (page.parent / name).exists():
                 yield from (f"![{shown}]({name})", "", shown, "")
 
-    def command(self, variants: Sequence[str], budget: str) -> Iterator[str]:
+    def command(self, variants: Sequence[str], budget: str, seeds: int) -> Iterator[str]:
         """Yield the lines of what is typed for some variants of one budget."""
         models = "" if self.script == "sliding_window" else f" --models runs/{self.script}"
         number, unit = budget.split()
         yield f"python benchmarks/{self.script}.py --data FOLDER{models} \\"
         yield f"    --output benchmarks/results/{self.script}.jsonl {FLAGS[unit]} {number} \\"
-        yield f"    --only {' '.join(variants)}"
+        repeated = f" --seeds {seeds}" if seeds > 1 else ""
+        yield f"    --only {' '.join(variants)}{repeated}"
 
 
 SECTIONS = (

@@ -133,7 +133,8 @@ def test_one_click_labels_the_image_as_the_core_does(open_dock, qtbot, image) ->
     assert layer.data.dtype == np.uint16
     assert layer.name == "cells [nuclei]"
     assert layer.editable
-    told = f"{found.max()} objects in cells [nuclei]. Objects are much smaller than the 20 pixels"
+    known = read_card(find_model("nuclei")).preprocessing.diameter
+    told = f"{found.max()} objects in cells [nuclei]. Objects are much smaller than the {known:.0f}"
     assert dock.message.text().startswith(told)
     layer.undo()
     np.testing.assert_array_equal(layer.data, found)
