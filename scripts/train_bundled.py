@@ -301,7 +301,7 @@ def prepare(
             else:
                 kept.extend(examples + enlarged)
     shows_small = any(e.origin.zoom > plan.zoom for e in kept)
-    rule = replace(rule, diameter=median_diameter(kept + held), enlarge_small=shows_small)
+    rule = replace(rule, diameter=median_diameter(kept + held), auto_size=shows_small)
     return kept, held, describe(plan, start.seeing(rule), without)
 
 

@@ -79,7 +79,7 @@ HIDDEN = {
         "diameter",
         "pixel_size",
         "zoom",
-        "enlarge_small",
+        "auto_size",
     },
 }
 

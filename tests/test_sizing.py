@@ -1,4 +1,4 @@
-"""Objects much smaller than a network knows are shown to it enlarged, where nothing is typed."""
+"""Objects much smaller or larger than a network knows are resized, where nothing is typed."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from napari_unet.segmentation import segment_steps
 from napari_unet.segmentation.sizing import SIDE, _noise, choose_size
 
 KNOWN = 20.0
-CARD = card(Target(), replace(RULE, channels=1, diameter=KNOWN, enlarge_small=True))
+CARD = card(Target(), replace(RULE, channels=1, diameter=KNOWN, auto_size=True))
 CONFIG = SegmentConfig(device="cpu", tile=64, min_size=4, threshold=0.5)
 
 
@@ -42,11 +42,30 @@ def test_only_objects_that_are_much_smaller_are_enlarged(diameter: float, zoom: 
     assert zoom_of(discs(diameter)) == zoom
 
 
+@pytest.mark.parametrize(
+    ("diameter", "zoom"), [(44, 1), (60, 0.5), (90, 0.5), (110, 0.25)], ids=lambda v: f"{v}"
+)
+def test_objects_that_are_much_larger_are_shrunk(diameter: float, zoom: float):
+    image = np.kron(discs(diameter / 4, (120, 120), 30), np.ones((4, 4), np.uint8))
+    assert zoom_of(image) == zoom
+    assert zoom_of(image + np.random.default_rng(0).normal(0, 30, image.shape)) == zoom
+
+
 def test_a_model_that_sees_images_at_another_size():
     rule = replace(CARD.preprocessing, zoom=0.5, diameter=KNOWN / 2)
     half = replace(CARD, preprocessing=rule)
     assert zoom_of(discs(12), model=half) == 1.0
     assert zoom_of(discs(20), model=half) == 0.5
+
+
+def test_specks_beside_large_objects_are_dropped_as_if_all_were_usual():
+    image = np.kron(discs(15, (120, 120), 30), np.ones((4, 4), np.uint8))
+    image[:6, :6] = 200
+    assert zoom_of(image) == 0.5
+    found = in_memory(image[None], replace(CONFIG, min_size=None), CARD)
+    assert found.max() == 16
+    usual = in_memory(image[None], replace(CONFIG, min_size=None, diameter=KNOWN), CARD)
+    assert usual.max() > 16
 
 
 def test_what_is_typed_holds():
@@ -63,7 +82,7 @@ def test_too_few_objects_tell_nothing():
     assert zoom_of(image) == 1
 
 
-@pytest.mark.parametrize("change", [{"enlarge_small": False}, {"diameter": None}], ids=str)
+@pytest.mark.parametrize("change", [{"auto_size": False}, {"diameter": None}], ids=str)
 def test_models_that_know_one_size_or_none_see_images_as_they_are(change):
     model = replace(CARD, preprocessing=replace(CARD.preprocessing, **change))
     assert zoom_of(discs(6), model=model) == 1

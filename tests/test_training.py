@@ -409,8 +409,8 @@ def test_card_keeps_nothing_that_is_true_of_the_start_only():
 
 def test_a_model_that_is_taught_knows_one_size():
     start = untrained(CARD)
-    start = start.seeing(replace(start.card.preprocessing, enlarge_small=True))
-    assert not describe_data(start, [examples()]).card.preprocessing.enlarge_small
+    start = start.seeing(replace(start.card.preprocessing, auto_size=True))
+    assert not describe_data(start, [examples()]).card.preprocessing.auto_size
 
 
 def test_card_states_the_objects_it_was_trained_on():

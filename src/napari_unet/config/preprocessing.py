@@ -35,9 +35,10 @@ class Preprocessing(Record):
     zoom : float
         Network pixels per pixel of the images that it was trained on; `diameter` and `pixel_size`
         are those of network pixels. Images of which nothing else is known are resized by it.
-    enlarge_small : bool
-        Show the network images of objects much smaller than `diameter` at twice their size: it has
-        learnt from some that were, and not at a single size.
+    auto_size : bool
+        Where nothing states the size of objects, look for it in parts of the image first, and show
+        the network objects much smaller than `diameter` enlarged, and much larger ones shrunk: it
+        has learnt from images that were, and not at a single size.
     statistic : {"percentiles", "moments", "none"}
         Which gray values of an image become 0 and 1: the percentiles; its mean, and that plus its
         standard deviation; or, whatever the image, 0 and 1 themselves. The last two, and all that
@@ -57,7 +58,7 @@ class Preprocessing(Record):
     diameter: float | None = None
     pixel_size: float | None = None
     zoom: float = 1.0
-    enlarge_small: bool = False
+    auto_size: bool = False
     statistic: Statistic = "percentiles"
     gain: tuple[float, ...] = (1.0,)
     offset: tuple[float, ...] = (0.0,)

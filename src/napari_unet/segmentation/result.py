@@ -186,12 +186,13 @@ def smallest_object(card: Card, config: SegmentConfig, zoom: float) -> int:
     """Return how many network pixels an object has at least.
 
     That is a share of a typical object of those that the network knows, in image pixels also
-    where the image was enlarged for its objects being smaller (`sizing.choose_size`).
+    where the image was enlarged for its objects being smaller (`sizing.choose_size`). Where it was
+    shrunk for their being larger, what is dropped is so, too.
     """
     if config.min_size is not None:
         return round(config.min_size * zoom**2)
     rule = card.preprocessing
-    enlarged = 1.0 if config.is_sized else zoom / rule.zoom
+    enlarged = 1.0 if config.is_sized else max(zoom / rule.zoom, 1.0)
     return smallest_area((rule.diameter or TYPICAL_DIAMETER) * enlarged)
 
 

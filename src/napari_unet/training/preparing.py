@@ -77,9 +77,7 @@ def describe_data(
     if not card.target.instances:  # areas have no size of their own
         diameter, data = None, f"{len(groups)} annotated images"
     pixel_size = common_pixel_size(examples)
-    scale = replace(
-        card.preprocessing, diameter=diameter, pixel_size=pixel_size, enlarge_small=False
-    )
+    scale = replace(card.preprocessing, diameter=diameter, pixel_size=pixel_size, auto_size=False)
     provenance: dict[str, Any] = {"data": data, "licence": "that of your images"}
     if command:
         provenance["command"] = command
