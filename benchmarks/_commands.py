@@ -101,7 +101,7 @@ def _budget(args: argparse.Namespace) -> dict[str, Any]:
     """Return what the command line says of how long to train."""
     if args.minutes:
         return {"minutes": args.minutes}
-    return {"iterations": args.iterations} if args.iterations else {}
+    return {"iterations": args.iterations, "minutes": None} if args.iterations else {}
 
 
 def table_of(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

@@ -164,6 +164,22 @@ SECTIONS = (
             "paper_ideas_curves.png": "Learning curves of the published recipe.",
         },
     ),
+    Section(
+        "ablation",
+        "From the paper to what ships, one thing after another",
+        "What do the weight map, batch normalisation, the outputs for distance and extent, the"
+        " moving average of the weights and elastic deformation each bring to the network that"
+        " ships?",
+        "dsb2018_stardist: its training part, of which every tenth image is scored.",
+        {},
+    ),
+    Section(
+        "networks",
+        "How wide, and how deep",
+        "Which network learns most in equal minutes, and which is fast?",
+        "The sets of the section before.",
+        {},
+    ),
 )
 
 

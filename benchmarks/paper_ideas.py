@@ -25,9 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from _commands import budget_told, make_parser, read_arguments, run_missing, table_of
+from _commands import make_parser, read_arguments, run_missing
 from _experiment import NEVER, Result, load, run
-from _records import mean_and_range, read_lines
+from _records import read_lines
+from _tables import mistakes_table
 from napari_unet.config import (
     RECIPES,
     FCNConfig,
@@ -43,7 +44,7 @@ NETWORK = UNetConfig(base_channels=16, batch_norm=True)
 TRAINING = replace(
     RECIPES["paper"].training,
     optimizer="adamw",
-    iterations=1000,
+    iterations=2000,
     batch=2,
     patch=316,
     average=0.99,
@@ -81,19 +82,7 @@ VARIANTS = {
 
 def table(output: Path) -> list[str]:
     """Return a row a variant."""
-    lines = read_lines(output, Result)
-    heads = ["variant", "AP@0.5", "0.7", "0.9", "missed", "merged", "invented", "steps", "seeds"]
-    rows = []
-    for name, budget in dict.fromkeys((line.name, line.budget) for line in lines):
-        alike = [line for line in lines if (line.name, line.budget) == (name, budget)]
-        aps = [mean_and_range([line.ap[at] for line in alike], 3) for at in (0, 2, 4)]
-        counts = [
-            f"{np.mean([getattr(line, kind) for line in alike]):.0f}"
-            for kind in ("missed", "merged", "invented")
-        ]
-        ending = [budget_told(alike[-1]), str(len(alike))]
-        rows.append([VARIANTS[name].told, *aps, *counts, *ending])
-    return table_of(heads, rows)
+    return mistakes_table(output, {name: variant.told for name, variant in VARIANTS.items()})
 
 
 def draw(output: Path, picture: Path) -> None:

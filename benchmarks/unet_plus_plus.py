@@ -27,11 +27,12 @@ from pathlib import Path
 
 import torch
 
-from _commands import budget_told, make_parser, read_arguments, run_missing, table_of
+from _commands import make_parser, read_arguments, run_missing
 from _experiment import Result, load, read_pairs, run, score
 from _experiment import last_model as load_model
-from _records import mean_and_range, read_lines
+from _records import read_lines
 from _speed import read_speed, write_speed
+from _tables import cost_table
 from napari_unet.checkpoint import Checkpoint
 from napari_unet.config import (
     Preprocessing,
@@ -116,24 +117,7 @@ def measure_speed(args: argparse.Namespace) -> None:
 
 def table(output: Path) -> list[str]:
     """Return a row a network, and a row a level."""
-    lines, speed = read_lines(output, Result), read_speed(output)
-    heads = ["network", "parameters", "AP@0.5", "AP, mean of 0.5 to 0.9", "s/MP", "steps", "seeds"]
-    rates = speed.get("per_second", {})
-    rows = []
-    for name, budget in dict.fromkeys((line.name, line.budget) for line in lines):
-        alike = [line for line in lines if (line.name, line.budget) == (name, budget)]
-        aps = [
-            mean_and_range([r.ap[0] for r in alike], 3),
-            mean_and_range([r.mean_ap for r in alike], 3),
-        ]
-        known = rates.get(name)
-        cost = f"{1 / statistics.median(known):.2f}" if known else "-"
-        steps, seeds = budget_told(alike[-1]), str(len(alike))
-        rows.append([name, f"{alike[0].parameters:,}", *aps, cost, steps, seeds])
-    text = table_of(heads, rows)
-    if speed:
-        text += ["", f"Timed on {speed['megapixels']:.1f} megapixels; {speed['machine']}."]
-    return text
+    return cost_table(output)
 
 
 def draw(output: Path, picture: Path) -> None:

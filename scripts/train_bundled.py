@@ -194,8 +194,8 @@ PLANS = {
         "Usiigaci (Tsai et al. 2019, phase contrast, training part) and BBBC030v1 (Koos et al."
         " 2016, Chinese hamster ovary cells, DIC, half of the images)",
         "MIT and CC BY 3.0 (data), BSD-3-Clause (weights)",
-        failures="Cells that lie over each other are merged; round, shining (dividing) cells are found"
-        " in part; ends of thin processes count as cell; so do cells out of focus and debris;"
+        failures="Cells that lie over each other are merged; round, shining (dividing) cells are"
+        " found in part; ends of thin processes count as cell; so do cells out of focus and debris;"
         " fluorescence is not known to it",
         zoom=0.5,
         invert_bright=False,

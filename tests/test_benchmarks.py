@@ -206,12 +206,13 @@ def test_engines(run, tmp_path, capsys):
     assert "| torch float32 | 0.0000% | 0.0000% | - | - |" in told
 
 
-def test_networks_are_trained_once_and_timed(run, tmp_path, capsys):
+def test_networks_are_trained_once_and_timed(run, load, tmp_path, monkeypatch, capsys):
     for number in range(2):
         write_pair(tmp_path / "dsb2018_stardist" / "train", f"image{number}", disks(4, seed=number))
+    module = load("networks")
+    monkeypatch.setattr(module, "VARIANTS", {"tiny": replace(TINY, padding="same")})
     output = tmp_path / "networks.jsonl"
     options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
-    options += ("--base", 2, "--depth", 2)
     run("networks", *options, "--iterations", 1)
     once = output.read_text()
     assert "step 1," in capsys.readouterr().out
@@ -222,9 +223,30 @@ def test_networks_are_trained_once_and_timed(run, tmp_path, capsys):
     assert output.read_text() == once
     assert "step 1," not in capsys.readouterr().out
     run("networks", *options, "--speed", "--repeat", 1)
-    row = capsys.readouterr().out.splitlines()[-1].split(" | ")
-    assert row[0] == "| base2-depth2"
-    assert float(row[-2]) > 0
+    row = module.table(output)[2].split(" | ")
+    assert row[0] == "| tiny"
+    assert float(row[4]) > 0
+
+
+def test_an_ablation_adds_one_thing_after_another(run, load, tmp_path, monkeypatch):
+    for number in range(2):
+        write_pair(tmp_path / "dsb2018_stardist" / "train", f"image{number}", disks(4, seed=number))
+    module = load("ablation")
+    ladder = list(module.VARIANTS.values())
+    assert [v.training.w0 for v in ladder] == [0, 5, 5, 5, 5, 5, 5, 5, 5, 10, 0]
+    assert len(ladder[3].target.outputs) == 1 + len(ladder[2].target.outputs)
+    assert not ladder[5].training.elastic
+    assert ladder[6].training.elastic
+    assert ladder[6].network.batch_norm
+    tiny = {name: replace(module.VARIANTS[name], network=TINY) for name in ("bare", "extent")}
+    monkeypatch.setattr(module, "VARIANTS", tiny)
+    output = tmp_path / "ablation.jsonl"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    run("ablation", *options, "--iterations", 1)
+    assert [row.split(" | ")[0] for row in module.table(output)[2:]] == [
+        "| cross-entropy",
+        "| + extent output",
+    ]
 
 
 def write_sections(data: Path) -> None:
