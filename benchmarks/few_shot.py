@@ -30,6 +30,7 @@ import argparse
 import hashlib
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -227,14 +228,20 @@ def cut_crops(train: Sequence[Annotated], seed: int, count: int) -> list[Annotat
         How many.
     """
     random = np.random.default_rng(seed)
-    order = random.permutation(len(train)).tolist()
-    taken: dict[int, list[tuple[int, int]]] = {index: [] for index in order}
-    crops = []
-    for number in range(count):
-        index = order[number % len(order)]
+    turns = deque(random.permutation(len(train)).tolist())
+    taken: dict[int, list[tuple[int, int]]] = {index: [] for index in turns}
+    crops: list[Annotated] = []
+    while len(crops) < count:
+        if not turns:
+            raise ValueError(f"None of {len(train)} images has a crop with objects.")
+        index = turns.popleft()
         image, labels = train[index]
-        y, x = _corner(labels, taken[index], random)
-        taken[index].append((y, x))
+        corner = _corner(labels, taken[index], random)
+        if corner is None:  # too few objects, or too far apart: another image's turn, for good
+            continue
+        turns.append(index)
+        y, x = corner
+        taken[index].append(corner)
         part = np.s_[y : y + SIZE, x : x + SIZE]
         crops.append((image[part], labels[part]))
     return crops
@@ -242,12 +249,14 @@ def cut_crops(train: Sequence[Annotated], seed: int, count: int) -> list[Annotat
 
 def _corner(
     labels: NDArray[np.int32], taken: Sequence[tuple[int, int]], random: np.random.Generator
-) -> tuple[int, int]:
+) -> tuple[int, int] | None:
     """Choose at random where a crop begins: with objects in it, and clear of those taken.
 
-    If no such place is met with, the one that shares the fewest pixels with those taken is chosen.
+    If no such place is met with, the one that shares the fewest pixels with those taken is chosen;
+    and none, if all have too few objects.
     """
-    best, fewest = None, np.inf
+    best: tuple[int, int] | None = None
+    fewest = np.inf
     for _ in range(TRIES):
         y, x = (int(random.integers(n - SIZE + 1)) for n in labels.shape)
         shared = sum(max(SIZE - abs(y - v), 0) * max(SIZE - abs(x - u), 0) for v, u in taken)
@@ -255,8 +264,6 @@ def _corner(
             best, fewest = (y, x), shared
             if not shared:
                 break
-    if best is None:
-        raise ValueError(f"An image of {labels.shape} pixels has no crop with objects: leave it.")
     return best
 
 

@@ -90,6 +90,16 @@ def test_of_crops_that_cannot_lie_apart_the_least_overlap_is_taken(load):
     assert np.intersect1d(crops[0][0], crops[1][0]).size < 0.9 * 256**2
 
 
+def test_images_without_a_crop_worth_annotating_are_passed_over(load):
+    labels = np.kron(np.arange(9, dtype=np.int32).reshape(3, 3), np.ones((100, 100), np.int32))
+    empty = np.zeros_like(labels)
+    train = [(np.full(part.shape, n), part) for n, part in enumerate((empty, labels, empty))]
+    cut_crops = load("few_shot").cut_crops
+    assert [image.max() for image, _ in cut_crops(train, seed=0, count=3)] == [1, 1, 1]
+    with pytest.raises(ValueError, match="None of 2 images"):
+        cut_crops([train[0], train[2]], seed=0, count=1)
+
+
 def few_shot_line(**fields: object) -> str:
     line = {"set": "usiigaci", "start": "nuclei", "seed": 0, "stage": "after", "ap50": 0.5}
     line |= {"iou": 0.5, "found": 1, "invented": 1, "missed": 0, "objects": 9}
