@@ -184,20 +184,50 @@ def test_infinite_gradients_do_not_reach_the_weights(monkeypatch: pytest.MonkeyP
     assert torch.equal(before, weights_of(Checkpoint.of(bad.run.network, PLAIN)))
 
 
-def test_patience_ends_a_run_that_gets_no_better(monkeypatch: pytest.MonkeyPatch):
-    scores = iter([0.5, 0.6, 0.6, 0.5, 0.4, 0.3, 0.2, 0.9])
-    monkeypatch.setattr(module, "merit", lambda _: current[0])
-    current = [0.0]
-    summarise = module.summarise
+@pytest.fixture
+def merits(monkeypatch: pytest.MonkeyPatch):
+    """Let validations come to given merits."""
 
-    def next_one(judgements):
-        current[0] = next(scores)
-        return summarise(judgements)
+    def follow(*values: float) -> None:
+        coming, of = iter(values), {}
+        summarise = module.summarise
 
-    monkeypatch.setattr(module, "summarise", next_one)
-    config = replace(CONFIG, iterations=10, validate_every=1, patience=2)
-    steps = list(train(examples(0), examples(1), untrained(CARD), config))
-    assert [p.best for p in steps] == [True, True, *[False] * 4], "2 of them in the second half"
+        def noted(judgements):
+            scores = summarise(judgements)
+            if id(judgements) not in of:
+                of[id(judgements)] = (next(coming), judgements)  # not freed, so that ids are unique
+            scores["merit"] = of[id(judgements)][0]
+            return scores
+
+        monkeypatch.setattr(module, "summarise", noted)
+        monkeypatch.setattr(module, "merit", lambda scores: scores["merit"])
+
+    return follow
+
+
+def kept(config: TrainConfig, start: Checkpoint) -> list[bool]:
+    config = replace(config, iterations=10, validate_every=1)
+    return [p.best for p in train(examples(0), examples(1), start, config)]
+
+
+def test_patience_ends_a_run_that_gets_no_better(merits):
+    merits(0.5, 0.6, 0.55, 0.5, 0.4, 0.3, 0.2, 0.9)
+    flags = kept(replace(CONFIG, patience=2), untrained(CARD))
+    assert flags == [True, True, *[False] * 4], "2 of them in the second half"
+
+
+def test_of_checkpoints_that_so_few_objects_cannot_rank_the_latest_is_kept(merits, monkeypatch):
+    monkeypatch.setattr(module, "doubt", lambda *_: 0.1)
+    merits(0.4, 0.6, 0.52, 0.49, 0.52, 0.45, 0.7, 0.65, 0.61, 0.55)
+    flags = kept(CONFIG, untrained(CARD))
+    assert flags == [True, True, True, False, True, False, True, True, True, False]
+
+
+def test_what_training_began_from_is_replaced_by_what_scores_better_only(merits, monkeypatch):
+    monkeypatch.setattr(module, "doubt", lambda *_: 0.1)
+    start = run_to_end(train(examples(0), examples(1), untrained(CARD), CONFIG))
+    merits(0.5, 0.45, 0.5, 0.54, 0.49, 0.53, *[0.2] * 5)
+    assert kept(CONFIG, start) == [True, False, False, True, False, True, *[False] * 5]
 
 
 def test_a_stop_in_a_validation_is_made_up_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

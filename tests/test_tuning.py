@@ -35,7 +35,7 @@ from napari_unet.training import (
     untrained,
 )
 from napari_unet.training.comparison import compare, gain_interval
-from napari_unet.training.scoring import Judgement
+from napari_unet.training.scoring import Judgement, doubt
 from napari_unet.training.settling import settle_polarity
 from test_training import CARD, CONFIG, NETWORK, TARGET, disks
 
@@ -364,6 +364,16 @@ def judged(found: list[bool], invented: int = 0, iou: float = 0.5) -> Judgement:
 @pytest.fixture
 def region() -> list[Example]:
     return prepare(*disks(), CARD.preprocessing, TARGET)
+
+
+def test_doubt_is_half_the_standard_error_of_merit(rng: np.random.Generator):
+    objects = [judged([True] * 5), judged([False] * 11)]
+    share = 0.3
+    merits = (rng.random((20_000, 16)) < share).mean(axis=1) / 2
+    assert doubt(share, objects, TARGET) == pytest.approx(merits.std() / 2, rel=0.03)
+    areas = Target(classes=("background", "wood", "meadow"), instances=False)
+    assert doubt(share, objects, areas) == doubt(share, [], TARGET) == 0
+    assert doubt(0.0, objects, TARGET) == doubt(1.0, objects, TARGET) == 0
 
 
 def test_interval_of_the_gain_is_that_of_a_paired_bootstrap(rng: np.random.Generator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -237,3 +238,20 @@ def merit(scores: dict[str, float]) -> float:
     """Return the number by which checkpoints are compared: objects found, and their outlines."""
     # The loss decides between equals, such as early networks that find nothing yet.
     return (scores["iou"] + scores["ap"]) / 2 - 1e-6 * min(scores["loss"], 1e3)
+
+
+def doubt(merit: float, judgements: Sequence[Judgement], target: Target) -> float:
+    """Return by how much a checkpoint may fall behind another's merit by chance alone.
+
+    The share p of n objects that is found has the standard error (p (1 - p) / n)^1/2; and half of
+    that, as the same objects are judged twice, and what is easy to find is found by both. Merit is
+    half of such a share. Where labels are classes it is counted in pixels, of which there are many.
+
+    Of checkpoints that are as good within a standard error, the one that was trained for longer is
+    preferred (after Breiman et al., Classification and Regression Trees, 1984, section 3.4.3): of
+    three objects one more or less says little, and the learning rate falls to the end.
+    """
+    count = sum(one.found.size for one in judgements)
+    if not (target.instances and count and 0 < merit < 1):
+        return 0.0
+    return sqrt(merit * (1 - merit) / count) / 4

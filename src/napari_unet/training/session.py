@@ -26,7 +26,14 @@ from napari_unet.engines import (
     layout_of,
 )
 from napari_unet.patches import SMALLEST_PATCH, Example, sample_windows, side_of_patches
-from napari_unet.training.scoring import Judgement, judge, merit, summarise, weighted_loss
+from napari_unet.training.scoring import (
+    Judgement,
+    doubt,
+    judge,
+    merit,
+    summarise,
+    weighted_loss,
+)
 from napari_unet.training.state import DEFAULT_RATE, Files, Run, described, fingerprint
 
 WARM_UP = 0.05
@@ -151,11 +158,11 @@ class Session:
         if self.run.due:
             return (yield from self.assess())
         if time.monotonic() - self._saved >= SAVE_EVERY:
-            self._save({}, nan, improved=False)
+            self._save({}, nan, kept=False)
         return bool((yield self._progress(loss, rate)))
 
     def assess(self) -> Steps:
-        """Validate, keep the checkpoint if it is the best, and save."""
+        """Validate, keep the checkpoint if none before was surely better, and save."""
         loss, rate = self.run.loss, learning_rate(self.config, self.fraction) * self.run.rate
         steps = judge(self.run.averaged, self.card, self.validation, self.device)
         heard = time.monotonic()
@@ -173,22 +180,35 @@ class Session:
         self.run.due = False
         if not self.run.iteration:
             self.before = judgements
-        improved = merit(scores) > self.run.best
+        worth = merit(scores)
+        kept = self._is_kept(worth, judgements)
         # Much is still to come while the rate is high.
-        hopeless = not improved and self.fraction >= COOLING
+        hopeless = worth <= self.run.best and self.fraction >= COOLING
         self.run.stale = self.run.stale + 1 if hopeless else 0
-        if improved:
-            self.run.best, self.judgements = merit(scores), judgements
+        self.run.best = max(self.run.best, worth)
+        if kept:
+            self.judgements = judgements
             self.best = self._checkpoint(scores)
-        self._save(scores, loss, improved)
-        return bool((yield self._progress(loss, rate, scores, improved)))
+        self._save(scores, loss, kept)
+        return bool((yield self._progress(loss, rate, scores, kept)))
+
+    def _is_kept(self, worth: float, judgements: list[Judgement]) -> bool:
+        """Whether a checkpoint replaces the one kept: it is later, and as good for all one knows.
+
+        The model that training began from is replaced by what scores better only.
+        """
+        best = self.run.best
+        if worth > best:
+            return True
+        start = merit(summarise(self.before)) if self.before else -inf
+        return worth > max(start, best - doubt(best, judgements, self.card.target))
 
     def keep(self) -> None:
         """Save what was reached when a stop came between two validations."""
         unjudged = self.run.best < 0  # nothing was ever validated
         if unjudged:
             self.best = self._checkpoint({})
-        self._save({}, nan, improved=unjudged)
+        self._save({}, nan, kept=unjudged)
 
     def _draw(self) -> Batch:
         """Draw the batch of a step; it depends on the seed and the iteration alone."""
@@ -335,12 +355,12 @@ class Session:
         card = described(self.card, self.config, self.run, scores)
         return Checkpoint.of(self.run.averaged, card)
 
-    def _save(self, scores: dict[str, float], loss: float, improved: bool) -> None:
+    def _save(self, scores: dict[str, float], loss: float, kept: bool) -> None:
         self._remember()
         if self.files is None:
             return
         self._saved = time.monotonic()
-        if improved:
+        if kept:
             self.best.save(self.files.best)
         self._checkpoint(scores).save(self.files.last)
         self.files.save_state(*self._good, self.config, self.fingerprint, self.start, self.before)
@@ -362,7 +382,7 @@ class Session:
         loss: float,
         rate: float,
         scores: dict[str, float] | None = None,
-        improved: bool = False,
+        kept: bool = False,
     ) -> TrainProgress:
         message, self._message = self._message, ""
         return TrainProgress(
@@ -372,7 +392,7 @@ class Session:
             rate,
             self.run.seconds,
             scores or {},
-            improved,
+            kept,
             message,
         )
 
