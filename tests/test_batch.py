@@ -120,6 +120,23 @@ def test_labels_that_exist_are_kept_without_force(sources: list[Path]):
     assert tifffile.imread(job.labels).max() == 2
 
 
+def test_what_was_made_of_labels_that_are_replaced_is_told(sources: list[Path]):
+    (job,) = plan(sources[:1], None)
+    all_of_it = replace(WISH, objects=True, boxes=True, rois=True)
+    (*_, first) = steps([job], wish=all_of_it)
+    for path in job.boxes.parent.glob(f"{job.boxes.name}?*"):
+        path.unlink()  # what says how it was made
+    (*_, same) = steps([job], force=True)
+    assert not first.remark
+    assert not same.remark
+    other = Wish(replace(CONFIG, threshold=0.7), sha256=WISH.sha256)
+    (*_, outcome) = steps([job], wish=other, force=True)
+    assert outcome.outdated == (job.objects, job.rois)
+    assert outcome.remark.startswith("Made of the labels that were replaced: ")
+    (*_, anew) = steps([job], wish=replace(other, objects=True, rois=True), force=True)
+    assert not anew.remark
+
+
 def test_a_stopped_image_is_not_written(sources: list[Path]):
     jobs = plan(sources[:2], None)
     running = steps(jobs)

@@ -209,6 +209,15 @@ def test_what_holds_no_labels_is_not_replaced_even_by_force(tmp_path: Path):
     np.testing.assert_array_equal(zarr.load(tmp_path / "labels.zarr"), np.arange(12).reshape(3, 4))
 
 
+def test_two_runs_do_not_write_one_file(tmp_path: Path):
+    first = steps(drawing(seed=15), tmp_path)
+    next(first)
+    with pytest.raises(OSError, match=r"labels\.zarr is being written just now"):
+        next(steps(drawing(seed=15), tmp_path))
+    run_to_end(first)
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.zarr"]
+
+
 def test_labels_that_exist_are_replaced_by_force_only(tmp_path: Path):
     chunked(drawing(seed=15), tmp_path)
     with pytest.raises(ValueError, match=r"exists already.*--force"):

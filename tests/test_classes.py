@@ -162,6 +162,12 @@ def test_class_ious_by_hand_and_pooled():
     assert both == {"0": 0.5, "1": 0.5, "2": 0.0, "3": 1.0, "mean": 0.5}
 
 
+def test_objects_are_no_classes():
+    labels = np.array([[0, 4_000_000_001]], np.uint32)
+    with pytest.raises(ValueError, match="label 4000000001: these are objects, not classes"):
+        class_ious(labels, labels)
+
+
 def test_swapped_classes_are_wrong():
     image, labels, _ = fruit()
     areas = np.where(labels > 0, 1 + labels % 2, 0).astype(np.int32)

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+import zarr
 from safetensors.numpy import load_file
 
 from napari_unet.annotations import Annotation, Mode, Project, Region, write_annotation
@@ -452,6 +453,18 @@ def test_evaluate_labels_beside_their_images(compared, tmp_path: Path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "2 images"
     output = tmp_path / "all.csv"
     assert run("measure", truth, "-o", output) == 0
+
+
+def test_evaluate_a_zarr(compared: tuple[Path, Path], tmp_path: Path, capsys):
+    prediction, truth = (folder / "a.tif" for folder in compared)
+    stored, labels = tmp_path / "a.zarr", tifffile.imread(prediction)
+    zarr.save_array(str(stored), labels)
+    assert run("evaluate", prediction, truth) == 0
+    expected = capsys.readouterr().out
+    assert run("evaluate", stored, truth) == 0
+    assert capsys.readouterr().out == expected
+    assert run("evaluate", prediction, stored, "--metrics", "seg", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["pooled"]["seg"] == 1
 
 
 def test_evaluate_what_is_asked(compared: tuple[Path, Path], capsys: pytest.CaptureFixture[str]):

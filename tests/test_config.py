@@ -349,3 +349,16 @@ def test_reading_settings_loads_neither_numpy_nor_torch() -> None:
     code = "import sys, napari_unet.config; print({'numpy', 'torch', 'qtpy'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"tile": 100.5}, {"threshold": "a"}, {"min_size": 10.5}, {"diameter": True}, {"tile": True}],
+)
+def test_numbers_are_of_the_kind_that_a_field_takes(fields: dict[str, object]):
+    [name] = fields
+    with pytest.raises(ValueError, match=f"{name} = .* is not possible"):
+        SegmentConfig(**fields)
+    for value in (1.5, True, None):
+        with pytest.raises(ValueError, match=r"depth = .* is not possible: use a whole number"):
+            UNetConfig(depth=value)

@@ -532,6 +532,15 @@ def test_labels_that_do_not_fit_into_32_bits_are_refused(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300, 2**54])
+def test_values_that_are_no_labels_are_refused(tmp_path: Path, value: float):
+    for dtype in (np.float64, np.uint64):
+        if np.can_cast(np.min_scalar_type(value), dtype):
+            tifffile.imwrite(tmp_path / "a.tif", np.full((4, 4), value, dtype))
+            with pytest.raises(ValueError, match="which is no label"):
+                read_labels(tmp_path / "a.tif")
+
+
 def test_labels_are_brought_into_the_order_of_their_image(tmp_path: Path):
     labels = np.arange(3 * 2 * 4 * 5, dtype=np.uint16).reshape(3, 2, 4, 5)
     image = Image(np.zeros((3, 2, 4, 5)), "ZTYX", source=Path("a.ome.tif"))

@@ -118,7 +118,7 @@ def test_card_with_an_unknown_field_asks_for_an_update() -> None:
         "{}",
         json.dumps({"format": 1, "architecture": "unet"}),
         json.dumps({**json.loads(CARD.to_json()), "network": None}),
-        json.dumps({**json.loads(CARD.to_json()), "network": {"depth": "four"}}),
+        json.dumps({**json.loads(CARD.to_json()), "network": {"dropout": "half"}}),
         json.dumps({**json.loads(CARD.to_json()), "provenance": 3}),
     ],
 )

@@ -231,7 +231,8 @@ def test_bad_input_is_named(function):
 
 
 def test_nothing_to_compare_is_no_error():
-    nothing = np.zeros((3, 3), int)
-    for function, scores in product(ERRORS, (nothing, nothing.astype(float))):
-        assert function(scores, nothing).least == 0
+    for shape in ((3, 3), (0, 5), (0, 3, 3)):
+        nothing = np.zeros(shape, int)
+        for function, scores in product(ERRORS, (nothing, nothing.astype(float))):
+            assert function(scores, nothing).least == 0
     assert Errors((0.5,), (0.0,), (0.0,)).least == 0

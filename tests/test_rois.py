@@ -216,6 +216,13 @@ def test_a_zip_of_more_than_the_memory_takes_is_told(
         read_rois(path, image(labels))
 
 
+def test_numbers_that_would_not_come_back_are_refused(tmp_path: Path) -> None:
+    labels = np.array([[0, 4_000_000_001]], np.uint32)
+    with pytest.raises(ValueError, match="there is the label 4000000001"):
+        write_rois(tmp_path / "a.zip", labels)
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_files_are_told(labels: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_rois(tmp_path / "no.zip", image(labels))

@@ -14,6 +14,7 @@ from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
 from napari_unet.samples import load_sample
 from napari_unet.segmentation import segment_steps
+from napari_unet.segmentation import steps as module
 
 NETWORK = UNetConfig(base_channels=2, depth=1, padding="same")
 CARD = Card(NETWORK, Target(), Preprocessing(low=0, high=100, invert_bright=False, diameter=10.0))
@@ -31,6 +32,23 @@ class Bright(torch.nn.Module):
 def segment(image, config=CONFIG, axes=None, card=CARD, **options):
     engine = TorchEngine(Bright(), card.network, card.target, "cpu", precision="float32")
     return run_to_end(segment_steps(image, engine, card, config, axes, **options))
+
+
+@pytest.mark.parametrize(("axes", "order"), [("XY", (1, 0)), ("YXZ", (1, 2, 0)), ("XZYC", None)])
+def test_labels_have_the_order_of_axes_that_the_image_has(monkeypatch, axes, order):
+    load = (TorchEngine(Bright(), CARD.network, CARD.target, "cpu", precision="float32"), CARD)
+    monkeypatch.setattr(module, "load_engine", lambda _: load)
+    stack = np.stack([squares(), np.roll(squares(), 3, 0)])[:, :, :50]
+    upright = module.segment(stack, min_size=0)
+    options = {"axes": axes, "min_size": 0}
+    if order == (1, 0):
+        np.testing.assert_array_equal(module.segment(stack[1].T, **options), upright[1].T)
+    elif order:
+        found = module.segment(stack.transpose(order), **options)
+        np.testing.assert_array_equal(found, upright.transpose(order))
+    else:
+        found = module.segment(stack.transpose(2, 0, 1)[..., None], **options)
+        np.testing.assert_array_equal(found, upright.transpose(2, 0, 1))
 
 
 def squares(size: int = 60) -> np.ndarray:

@@ -317,10 +317,19 @@ def test_resume_with_other_data_or_another_file_is_refused(tmp_path: Path):
         next(run(output, resume=True))
 
 
+def test_resume_from_damaged_files_says_from_where_to_go_on(tmp_path: Path):
+    output = tmp_path / "m.safetensors"
+    run_to_end(run(output))
+    state = Files(output).state
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"damaged \(.*m\.resume.* from the best until then"):
+        next(run(output, resume=True))
+
+
 def test_resume_with_other_settings_names_them(tmp_path: Path):
     output = tmp_path / "m.safetensors"
     run_to_end(run(output))
-    with pytest.raises(ValueError, match="begun with another sigma"):
+    with pytest.raises(ValueError, match="begun with sigma = "):
         next(run(output, replace(CONFIG, sigma=2.0), resume=True))
 
 

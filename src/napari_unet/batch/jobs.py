@@ -109,13 +109,19 @@ class Wish:
 
     def beside(self, job: Job) -> list[Path]:
         """Return what is to be written beside the labels of a job."""
-        asked = {
+        return [path for path, wanted in self._asked(job).items() if wanted]
+
+    def unasked(self, job: Job) -> list[Path]:
+        """Return what might be written there, and is not to be."""
+        return [path for path, wanted in self._asked(job).items() if not wanted]
+
+    def _asked(self, job: Job) -> dict[Path, bool]:
+        return {
             job.scores: self.scores,
             job.objects: self.objects,
             job.boxes: self.boxes,
             job.rois: self.rois,
         }
-        return [path for path, wanted in asked.items() if wanted]
 
 
 class State(StrEnum):
@@ -152,6 +158,8 @@ class Outcome:
         Whether it was done before, so that nothing was left to do.
     written : bool
         Whether its labels were written just now, even if what goes beside them could not be.
+    outdated : tuple of Path
+        What lies beside those labels and was made of others, which they replaced.
     """
 
     job: Job
@@ -163,6 +171,15 @@ class Outcome:
     state: State = State.DONE
     before: bool = False
     written: bool = False
+    outdated: tuple[Path, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """What its user should know of its files, if anything."""
+        if not self.outdated:
+            return ""
+        names = ", ".join(path.name for path in self.outdated)
+        return f"Made of the labels that were replaced: {names}. Delete that, or have it made anew."
 
 
 def find_in(

@@ -232,7 +232,7 @@ def _as_picture(plane: NDArray[Any]) -> NDArray[np.uint8]:
         plane = plane[..., :3] if plane.shape[-1] >= 3 else plane[..., 0]
     if plane.ndim == 3 and plane.dtype == np.uint8:
         return np.ascontiguousarray(plane)
-    values = np.nan_to_num(plane.astype(np.float32))
+    values = np.nan_to_num(plane.astype(np.promote_types(plane.dtype, np.float32)))
     low, high = np.percentile(values, STRETCH)
     gray = np.clip((values - low) / max(float(high - low), 1e-9), 0, 1)
     picture: NDArray[np.uint8] = (255 * gray).astype(np.uint8)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_unet.batch.jobs import Job, Outcome, State, Wish
 from napari_unet.batch.overview import Overview
 from napari_unet.batch.record import Records
-from napari_unet.batch.standing import Standing, standing
+from napari_unet.batch.standing import Standing, is_of_other, standing
 from napari_unet.engines import Engine
 from napari_unet.files import is_same, make_folder
 from napari_unet.images import Image, read_image, read_labels, write_image, write_labels
@@ -165,7 +165,9 @@ def _try(
         )
     if at.missing:  # the time that it took to find the objects stays
         return replace(outcome, before=False)
-    return replace(outcome, seconds=time.monotonic() - start, written=True)
+    outdated = tuple(path for path in wish.unasked(job) if is_of_other(path, wish.made(job)))
+    seconds = time.monotonic() - start
+    return replace(outcome, seconds=seconds, written=True, outdated=outdated)
 
 
 def _steps(

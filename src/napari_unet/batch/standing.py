@@ -102,6 +102,12 @@ def _strange(job: Job, entry: Entry | None, asked: Sequence[Path]) -> list[Path]
     return found
 
 
+def is_of_other(path: Path, made: Provenance) -> bool:
+    """Say whether a file tells that it was made in another way than is asked for."""
+    record = find_provenance(path) if path.exists() else None
+    return record is not None and essence(record) != essence(made)
+
+
 def _is_of(record: Provenance | None, made: Provenance) -> bool:
     """Say whether a file that tells how it was made belongs to what is asked for."""
     return record is not None and essence(record) == essence(made)

@@ -32,7 +32,7 @@ from napari_unet.images.ngff import (
     list_labels,
     writable,
 )
-from napari_unet.library import Card
+from napari_unet.library import Card, Hold
 from napari_unet.wording import counted
 
 THREADS = 2
@@ -168,6 +168,22 @@ def segment_chunked(
         If memory is not enough even for the smallest tile.
     """
     _check_free(source, path, force)
+    held = f"{path} is being written just now: stop that first, or wait for its end."
+    with Hold(path, held):
+        return (yield from _segment(source, path, config, run, engine, card, force, sketched))
+
+
+def _segment(
+    source: Source,
+    path: Path,
+    config: SegmentConfig,
+    run: Run,
+    engine: Engine | None,
+    card: Card | None,
+    force: bool,
+    sketched: int,
+) -> Generator[ChunkProgress, bool | None, ChunkedSegmentation | None]:
+    """Do what :func:`segment_chunked` says, while nobody else does."""
     yield ChunkProgress("measuring", 0, 1, 0.0)
     plan, record, message = begin(source, path, config, card, engine is None, force)
     if (yield ChunkProgress("measuring", 1, 1, 0.0, message)):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_unet.cli.terminal import progress_bar, tell
 from napari_unet.wording import counted
@@ -14,6 +17,7 @@ from napari_unet.wording import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_unet.images import Image
     from napari_unet.metrics import Measured
 
 DEFAULT = ("ap", "dsb2018")
@@ -83,7 +87,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> bool:
     """Print the metrics, pooled and as means of images."""
-    from napari_unet.images import pair_labels
     from napari_unet.metrics import (
         MAP_ERRORS,
         check_names,
@@ -106,7 +109,7 @@ def run(arguments: argparse.Namespace) -> bool:
             f"--by-plane numbers objects, of which the ISBI 2012 metrics and {CLASSES} have none:"
             " evaluate those in a run of their own."
         )
-    pairs = pair_labels(arguments.prediction, arguments.truth)
+    pairs = _pairs(arguments.prediction, arguments.truth)
     images: dict[str, Measured] = {}
     with progress_bar("image", len(pairs)) as bar:
         for prediction, truth in pairs:
@@ -124,20 +127,32 @@ def run(arguments: argparse.Namespace) -> bool:
     return True
 
 
-def _read(prediction: Path, truth: Path, as_map: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-    from napari_unet.images import read_image
-    from napari_unet.images.image import in_order
-    from napari_unet.images.reading import read_label_image
+def _pairs(prediction: Path, truth: Path) -> Sequence[tuple[Path, Path]]:
+    from napari_unet.images import pair_labels
+    from napari_unet.images.ngff import is_zarr
 
-    told = read_label_image(truth)
-    found = in_order((read_image if as_map else read_label_image)(prediction), told.axes)
-    wanted = told.data
+    if prediction.exists() and truth.exists() and (is_zarr(prediction) or is_zarr(truth)):
+        return [(prediction, truth)]  # folders that are one image
+    return pair_labels(prediction, truth)
+
+
+def _read(prediction: Path, truth: Path, as_map: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    from napari_unet.images.image import in_order
+    from napari_unet.images.opening import open_image, open_labels
+
+    told = _in_memory(open_labels(truth))
+    shown = _in_memory((open_image if as_map else open_labels)(prediction))
+    found, wanted = in_order(shown, told.axes), told.data
     if found.shape != wanted.shape:
         raise ValueError(
             f"{prediction} has shape {found.shape} and {truth} {wanted.shape}: both of one image"
             " have one shape."
         )
     return found, wanted
+
+
+def _in_memory(image: Image) -> Image:
+    return replace(image, data=np.asarray(image.data))
 
 
 def _is_by_plane(prediction: Path, found: NDArray[Any]) -> bool:

@@ -191,6 +191,8 @@ def _tell(outcome: Outcome) -> None:
         f"{outcome.job.source} -> {outcome.job.labels}: {outcome.found} in {shape}"
         f" pixels, {outcome.seconds:.1f} s"
     )
+    if outcome.remark:
+        warn(outcome.remark)
 
 
 def _show(step: SegmentProgress, bar: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import ClassVar, Literal, Self, get_args
 
-from napari_unet.config.record import Record, require
+from napari_unet.config.record import Record, require, require_whole
 
 Padding = Literal["valid", "same"]
 
@@ -29,9 +29,7 @@ class NetworkConfig(Record):
     out_channels: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("in_channels", "out_channels"):
-            value = getattr(self, name)
-            require(value >= 1, name, value, "use 1 or more")
+        require_whole(self, 1, "in_channels", "out_channels")
 
     def pruned(self, levels: int) -> NetworkConfig:
         """Return the part of so many levels that has an output of its own, as a smaller network.
@@ -143,8 +141,8 @@ class TrainableConfig(NetworkConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.base_channels >= 1, "base_channels", self.base_channels, "use 1 or more")
-        require(1 <= self.depth <= 8, "depth", self.depth, "use 1 to 8 levels")
+        require_whole(self, 1, "base_channels", "depth")
+        require(self.depth <= 8, "depth", self.depth, "use 1 to 8 levels")
         paddings = get_args(Padding)
         require(self.padding in paddings, "padding", self.padding, "use 'valid' or 'same'")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "use a value from 0 to below 1")

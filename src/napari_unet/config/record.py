@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from math import inf
+from numbers import Integral, Real
 from typing import Any, Self
 
 
@@ -17,7 +18,21 @@ def require_positive(record: object, *names: str) -> None:
     """Raise a ValueError unless each field is a positive, finite number, or None."""
     for name in names:
         value = getattr(record, name)
-        require(value is None or 0 < value < inf, name, value, "use a positive number")
+        fits = value is None or (is_number(value) and 0 < value < inf)
+        require(fits, name, value, "use a positive number")
+
+
+def require_whole(record: object, least: int, *names: str, optional: bool = False) -> None:
+    """Raise a ValueError unless each field is a whole number from the least on, or None if so."""
+    for name in names:
+        value = getattr(record, name)
+        fits = is_number(value, Integral) and value >= least if value is not None else optional
+        require(fits, name, value, f"use a whole number, {least} or more")
+
+
+def is_number(value: object, kind: type = Real) -> bool:
+    """Say whether a value is a number, which True and False are not meant to be."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Record:

@@ -7,7 +7,7 @@ from math import inf
 from typing import Literal, get_args
 
 from napari_unet.config.network import TrainableConfig, UNetConfig
-from napari_unet.config.record import require, require_positive
+from napari_unet.config.record import is_number, require, require_positive, require_whole
 from napari_unet.config.target import Target
 
 Optimizer = Literal["adamw", "sgd"]
@@ -66,10 +66,10 @@ class SegmentConfig:
         require(chosen, "channel", self.channel, "use a tuple of numbers from 0, such as (0,)")
         sizes = (self.diameter, self.pixel_size)
         require(None in sizes, "diameter, pixel_size", sizes, "both set the scale; give one")
-        require(self.tile is None or self.tile >= 1, "tile", self.tile, "use 1 pixel or more")
-        require(0 < self.threshold < 1, "threshold", self.threshold, "use a value between 0 and 1")
-        enough = self.min_size is None or self.min_size >= 0
-        require(enough, "min_size", self.min_size, "use 0 or more pixels")
+        require_whole(self, 1, "tile", optional=True)
+        between = is_number(self.threshold) and 0 < self.threshold < 1
+        require(between, "threshold", self.threshold, "use a value between 0 and 1")
+        require_whole(self, 0, "min_size", optional=True)
 
     @property
     def is_sized(self) -> bool:
@@ -159,16 +159,13 @@ class TrainConfig:
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "batch", "patch", "validate_every"):
-            value = getattr(self, name)
-            require(value >= 1, name, value, "use 1 or more")
+        require_whole(self, 1, "iterations", "batch", "patch", "validate_every")
         require(
             self.optimizer in ("adamw", "sgd"), "optimizer", self.optimizer, "use 'adamw' or 'sgd'"
         )
         require_positive(self, "minutes", "learning_rate", "sigma")
         require(0 <= self.w0 < inf, "w0", self.w0, "use 0 or more")
-        for name in ("seed", "patience"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "use 0 or more")
+        require_whole(self, 0, "seed", "patience")
         require(
             0 < self.val_fraction < 1, "val_fraction", self.val_fraction, "use a value in (0, 1)"
         )

@@ -31,6 +31,8 @@ TIFF = (".tif", ".tiff")
 JPEG = (".jpg", ".jpeg")
 READABLE = (*TIFF, ".png", *JPEG, *MICROSCOPES)
 MAPPED_BYTES = 2**28
+LARGEST_LABEL = 2**53
+"""Up to which every whole number of a floating-point file is itself."""
 """Uncompressed files from this size on are memory-mapped instead of read."""
 
 _MICROMETRES = {
@@ -132,9 +134,15 @@ def read_label_image(path: str | Path) -> Image:
             f"{path} is a colour picture, not labels: save labels as a single channel of numbers."
         )
     labels = image.data
+    if labels.dtype.kind == "f" and not np.array_equal(labels, np.round(labels)):
+        raise ValueError(f"{path} holds fractions, so it is no label image: choose another.")
+    most = max(abs(float(labels.max(initial=0))), abs(float(labels.min(initial=0))))
+    if most > LARGEST_LABEL:
+        raise ValueError(
+            f"{path} holds {most:.3g}, which is no label (they are up to 2^53): number its objects"
+            " anew, or choose another."
+        )
     if labels.dtype.kind == "f":
-        if not np.array_equal(labels, np.round(labels)):
-            raise ValueError(f"{path} holds fractions, so it is no label image: choose another.")
         labels = labels.astype(np.int64)
     return replace(image, data=labels)
 

@@ -64,7 +64,7 @@ def write_rois(
     Raises
     ------
     ValueError
-        If the name does not end in ``.zip``, or the labels are not integers.
+        If the name does not end in ``.zip``, or the labels are not integers of up to 2^31 - 1.
     OSError
         If it cannot be written.
     """
@@ -73,6 +73,11 @@ def write_rois(
         raise ValueError(f"{path} cannot hold ROIs: let its name end in .zip.")
     if labels.dtype.kind not in "bui":
         raise ValueError(f"Labels of type {labels.dtype} are not whole numbers.")
+    if labels.max(initial=0) > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"ROIs are numbered up to {np.iinfo(np.int32).max}, and there is the label"
+            f" {labels.max()}: number the objects anew."
+        )
     stack = as_hyperstack(labels, _axes(labels.ndim, like))
     has_channels = like is not None and any(
         n > 1 for n, letter in zip(like.data.shape, like.axes, strict=True) if letter == "C"

@@ -1,4 +1,4 @@
-"""Models in use: while one is trained, nobody renames or deletes it, nor trains it twice."""
+"""Files in the making: while a model is trained, nobody renames, deletes or trains it, too."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ _TAKEN = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 class Hold:
-    """Holds a model from being renamed or deleted, by this program or another one.
+    """Holds what is in the making from others, in this program or another one.
 
-    It is a lock on a hidden file beside the model, which the system lets go of when the program
-    ends, however that ends. Where a disk knows no locks, nothing is held.
+    It is a lock on a hidden file beside it, which the system lets go of when the program ends,
+    however that ends. Where a disk knows no locks, nothing is held.
 
     Parameters
     ----------
-    model : Path
-        Path of the model, which need not exist yet; its folder is made.
+    path : Path
+        Of a model, or of something else, which need not exist yet; its folder is made.
+    message : str
+        What is told where it is held already; of a model by default.
 
     Raises
     ------
@@ -43,9 +45,9 @@ class Hold:
         If it is held already, or nothing can be written into its folder.
     """
 
-    def __init__(self, model: Path) -> None:
-        make_folder(model.parent)
-        self._path = _beside(model)
+    def __init__(self, path: Path, message: str = "") -> None:
+        make_folder(path.parent)
+        self._path = _beside(path)
         self._file: IO[bytes] | None = None
         with suppress(OSError):
             self._file = self._path.open("ab")
@@ -57,7 +59,7 @@ class Hold:
             self._file.close()
             self._file = None
             if error.errno in _TAKEN:
-                raise OSError(held_message(model.stem)) from error
+                raise OSError(message or held_message(path.stem)) from error
 
     def release(self) -> None:
         """Let go of it; a second time does nothing."""

@@ -34,7 +34,7 @@ def measure_intensities(channel: NDArray[Any], runs: Runs) -> dict[str, NDArray[
     starts = ends - counts
     total = np.add.reduceat(values, starts, dtype=np.float64)
     mean = total / counts
-    with np.errstate(invalid="ignore"):  # of infinite values
+    with np.errstate(invalid="ignore", over="ignore"):  # of infinite and of huge values
         squares = (values - np.repeat(mean, counts)) ** 2
         std = np.sqrt(np.add.reduceat(squares, starts) / counts)
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):

@@ -98,6 +98,8 @@ def check_integers(name: str, labels: NDArray[Any]) -> None:
     """Raise ValueError unless labels are integers."""
     if labels.dtype.kind not in "iub":
         raise ValueError(f"The {name} holds {labels.dtype}: give labels, which are integers.")
+    if labels.dtype == np.uint64 and labels.max(initial=0) > np.iinfo(np.int64).max:
+        raise ValueError(f"The {name} has the label {labels.max()}: number its objects anew.")
 
 
 def check(prediction: LabelImage, truth: LabelImage) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -224,7 +225,7 @@ def _over_sections(
     check_shapes(scores, truth)
     if truth.ndim < 2:
         raise ValueError(f"The images have shape {truth.shape}: give at least rows and columns.")
-    size = (-1, *truth.shape[-2:])
+    size = (prod(truth.shape[:-2]), *truth.shape[-2:])
     sums = np.zeros((len(thresholds), 2))
     for section, true in zip(
         _probabilities(scores).reshape(size), truth.reshape(size), strict=True

@@ -9,6 +9,8 @@ import numpy as np
 from napari_unet.metrics.contingency import LabelImage, check
 from napari_unet.metrics.ratio import Ratio
 
+MOST_CLASSES = 1000
+
 
 def iou(prediction: LabelImage, truth: LabelImage) -> float:
     """Return the IoU of the foregrounds, over the annotated pixels.
@@ -51,12 +53,17 @@ def class_ious(prediction: LabelImage, truth: LabelImage) -> list[Ratio]:
     Raises
     ------
     ValueError
-        As :func:`iou`.
+        As :func:`iou`; or if there are more than 1,000 classes.
     """
     check(prediction, truth)
     known = truth >= 0
     found, there = prediction[known], truth[known]
     classes = 1 + max(int(found.max(initial=0)), int(there.max(initial=0)))
+    if classes > MOST_CLASSES:
+        raise ValueError(
+            f"There is the label {classes - 1}: these are objects, not classes, of which there are"
+            f" {MOST_CLASSES} at most; leave their IoU out."
+        )
     both = np.bincount(found[found == there], minlength=classes)
     sizes = (np.bincount(part.astype(np.intp), minlength=classes) for part in (found, there))
     either = sum(sizes) - both

@@ -294,7 +294,8 @@ def segment(
     Returns
     -------
     int32 array
-        The image's shape without channels: 0 background, 1.. objects, numbered in each plane.
+        The image's shape without channels, its axes in their order: 0 background, 1.. objects,
+        numbered in each plane.
 
     Raises
     ------
@@ -311,4 +312,12 @@ def segment(
     """
     config = SegmentConfig(model=str(model), **options)
     engine, card = load_engine(config)
-    return run_to_end(segment_steps(image, engine, card, config, axes)).labels
+    labels = run_to_end(segment_steps(image, engine, card, config, axes)).labels
+    return labels if axes is None else _as_given(labels, axes.upper())
+
+
+def _as_given(labels: NDArray[np.int32], axes: str) -> NDArray[np.int32]:
+    """Put labels (..., Y, X) into the order that the image's axes have."""
+    given = [n for n, a in enumerate(axes) if a not in "CS"]
+    now = [n for n in given if axes[n] not in "YX"] + [axes.index(a) for a in "YX"]
+    return labels.transpose([now.index(n) for n in given])

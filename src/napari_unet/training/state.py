@@ -288,7 +288,15 @@ class Files:
         FileNotFoundError, ValueError
             If there is nothing to resume, or it was started with another config or other data.
         """
-        tensors, metadata = read_tensors(self.state), read_metadata(self.state)
+        try:
+            tensors, metadata = read_tensors(self.state), read_metadata(self.state)
+            # Before the first validation there is no best yet.
+            best = Checkpoint.load(self.best if self.best.exists() else self.last)
+        except ValueError as error:
+            raise ValueError(
+                f"The training cannot go on, as a file of it is damaged ({error}) Start anew under"
+                f" another name{', from the best until then' * self.best.exists()}."
+            ) from error
         if RUN_KEY not in metadata:
             raise ValueError(
                 f"{self.state} is not the state of a training: start anew under another name."
@@ -298,11 +306,12 @@ class Files:
             raise ValueError(
                 f"{self.state} was begun by an older napari-unet: start anew under another name."
             )
-        changed = [k for k, v in asdict(config).items() if state["config"].get(k) != v]
+        then, now = state["config"], asdict(config)
+        changed = [f"{k} = {then.get(k)}, not {v}" for k, v in now.items() if then.get(k) != v]
         if changed:
             raise ValueError(
-                f"{self.state} was begun with another {', '.join(changed)}: resume with the same"
-                " settings, or start anew under another name."
+                f"{self.state} was begun with {'; '.join(changed)}: resume with the same settings,"
+                " or start anew under another name."
             )
         if state["data"] != data:
             raise ValueError(
@@ -311,8 +320,6 @@ class Files:
             )
         run.restore(tensors)
         run.count_from(state["run"])
-        # Before the first validation there is no best yet.
-        best = Checkpoint.load(self.best if self.best.exists() else self.last)
         named = {k.split(".", 1)[1]: v for k, v in tensors.items() if k.startswith(f"{BEFORE}.")}
         return best, unpack(named, state["before"]), state["start"]
 

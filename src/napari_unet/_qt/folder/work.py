@@ -186,7 +186,7 @@ def row_of(outcome: Outcome, folder: Path) -> Row:
     from napari_unet.batch import State
 
     job, done = outcome.job, outcome.state is State.DONE
-    told = [str(job.source), outcome.error or (outcome.found if done else "")]
+    told = [str(job.source), outcome.error or (outcome.found if done else ""), outcome.remark]
     return Row(
         str(job.source.relative_to(folder)) + (f" {job.scene}" if job.scene else ""),
         str(outcome.state),
