@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from _mistakes import Mistakes
 from _records import Trained, told, training_of
@@ -211,15 +213,19 @@ def segmented(
 def score(name: str, config: TrainConfig, model: Checkpoint, held_out: Sequence[Pair]) -> Result:
     """Segment the held-out images, and count."""
     labels = [result.labels for result in segmented(model, held_out)]
+    return Result(**training_of(name, config, model), **counted(labels, held_out))
+
+
+def counted(labels: Sequence[NDArray[np.int32]], held_out: Sequence[Pair]) -> dict[str, Any]:
+    """Return the scores of a :class:`Result` for the labels of the held-out images."""
     truth = [np.asarray(pair.labels) for pair in held_out]
     evaluation = average_precision(zip(labels, truth, strict=True), THRESHOLDS)
     mistakes = sum(map(Mistakes.of, labels, truth), Mistakes())
-    return Result(
-        **training_of(name, config, model),
-        ap=tuple(round(m.ap, 4) for m in evaluation.pooled),
-        found=mistakes.found,
-        missed=mistakes.missed,
-        merged=mistakes.merged,
-        split=mistakes.split,
-        invented=mistakes.invented,
-    )
+    return {
+        "ap": tuple(round(m.ap, 4) for m in evaluation.pooled),
+        "found": mistakes.found,
+        "missed": mistakes.missed,
+        "merged": mistakes.merged,
+        "split": mistakes.split,
+        "invented": mistakes.invented,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from napari_unet.library import Card
 from napari_unet.prediction import run_to_end
 from napari_unet.segmentation import segment_steps
 from napari_unet.training import Pair
+
+Segmenter = Callable[[Pair], object]
+"""Makes labels of an image, from array to array."""
 
 
 def write_speed(
@@ -38,13 +41,24 @@ def write_speed(
         How often.
     """
     engines = {name: (_engine(model), model.card) for name, model in models.items()}
-    speeds = _speeds(engines, images, repeats)
+    described = next(engine.description for engine, _ in engines.values())
+    write_times(output, {n: segmenter(*e) for n, e in engines.items()}, images, repeats, described)
+
+
+def write_times(
+    output: Path,
+    segmenters: Mapping[str, Segmenter],
+    images: Sequence[Pair],
+    repeats: int,
+    engine: str,
+) -> None:
+    """Do the same for whatever makes labels of an image; `engine` says what computes."""
     told = {
         "machine": machine(),
-        "engine": next(engine.description for engine, _ in engines.values()),
+        "engine": engine,
         "images": len(images),
         "megapixels": sum(prod(pair.labels.shape) for pair in images) / 1e6,
-        "per_second": speeds,
+        "per_second": _speeds(segmenters, images, repeats),
     }
     _speed_path(output).write_text(json.dumps(told, indent=1) + "\n", "utf-8")
 
@@ -60,26 +74,28 @@ def _speed_path(output: Path) -> Path:
     return output.with_suffix(".speed.json")
 
 
+def segmenter(engine: TorchEngine, card: Card) -> Segmenter:
+    """Return what segments an image as users do on the CPU, with nothing typed."""
+    config = SegmentConfig(device="cpu")
+    return lambda pair: run_to_end(segment_steps(pair.image, engine, card, config, pair.axes))
+
+
 def _engine(model: Checkpoint) -> TorchEngine:
     return make_engine(model.build(), model.card.network, model.card.target, "cpu")
 
 
 def _speeds(
-    engines: Mapping[str, tuple[TorchEngine, Card]], images: Sequence[Pair], repeats: int
+    segmenters: Mapping[str, Segmenter], images: Sequence[Pair], repeats: int
 ) -> dict[str, list[float]]:
-    """Return megapixels a second of each network, one value a repeat."""
-    config, pixels = SegmentConfig(device="cpu"), sum(prod(pair.labels.shape) for pair in images)
-    seconds = {name: np.zeros(repeats) for name in engines}
-
-    def segment(pair: Pair, engine: TorchEngine, card: Card) -> float:
-        start = time.perf_counter()
-        run_to_end(segment_steps(pair.image, engine, card, config, pair.axes))
-        return time.perf_counter() - start
-
-    for engine, card in engines.values():
-        segment(images[0], engine, card)  # warm up
+    """Return megapixels a second of each, one value a repeat."""
+    pixels = sum(prod(pair.labels.shape) for pair in images)
+    seconds = {name: np.zeros(repeats) for name in segmenters}
+    for segment in segmenters.values():
+        segment(images[0])  # warm up
     for repeat in range(repeats):
         for pair in images:
-            for name, (engine, card) in engines.items():
-                seconds[name][repeat] += segment(pair, engine, card)
+            for name, segment in segmenters.items():
+                start = time.perf_counter()
+                segment(pair)
+                seconds[name][repeat] += time.perf_counter() - start
     return {name: (pixels / 1e6 / each).round(4).tolist() for name, each in seconds.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from _commands import budget_told, table_of
 from _experiment import Result
 from _records import mean_and_range, read_lines
 from _speed import read_speed
+from napari_unet.metrics import THRESHOLDS
 
 
 def mistakes_table(output: Path, told: Mapping[str, str]) -> list[str]:
@@ -46,13 +48,37 @@ def cost_table(output: Path) -> list[str]:
             mean_and_range([line.ap[0] for line in alike], 3),
             mean_and_range([line.mean_ap for line in alike], 3),
         ]
-        name, known = alike[0].name, rates.get(alike[0].name)
-        rate = f"{statistics.median(known):.2f}" if known else "-"
+        name = alike[0].name
+        rate = _rate(rates, name)
         rows.append([name, f"{alike[0].parameters:,}", *aps, rate, *_budget(alike)])
-    text = table_of(heads, rows)
-    if speed:
-        text += ["", f"Timed on {speed['megapixels']:.1f} megapixels; {speed['machine']}."]
-    return text
+    return [*table_of(heads, rows), *_timed(speed)]
+
+
+def scores_table(output: Path, told: Mapping[str, str]) -> list[str]:
+    """Return a row a method: its average precision at each threshold, and how fast it segments."""
+    speed = read_speed(output)
+    rates = speed.get("per_second", {})
+    heads = ["method", "parameters", *(f"{t:.1f}" for t in THRESHOLDS), "MP/s", "steps", "seeds"]
+    rows = []
+    for alike in _alike(output):
+        at = range(len(THRESHOLDS))
+        aps = [mean_and_range([line.ap[n] for line in alike], 3) for n in at]
+        rate = _rate(rates, alike[0].name)
+        row = [told[alike[0].name], f"{alike[0].parameters:,}", *aps, rate, *_budget(alike)]
+        rows.append(row)
+    return [*table_of(heads, rows), *_timed(speed)]
+
+
+def _rate(rates: Mapping[str, list[float]], name: str) -> str:
+    known = rates.get(name)
+    return f"{statistics.median(known):.2f}" if known else "-"
+
+
+def _timed(speed: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say on what was timed, if anything was."""
+    if not speed:
+        return []
+    return ["", f"Timed on {speed['megapixels']:.1f} megapixels; {speed['machine']}."]
 
 
 def _alike(output: Path) -> Iterator[list[Result]]:

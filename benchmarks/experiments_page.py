@@ -180,6 +180,16 @@ SECTIONS = (
         "The sets of the section before.",
         {},
     ),
+    Section(
+        "beside_stardist",
+        "Beside StarDist, for equal minutes",
+        "How good is a new U-Net after as many minutes of training as StarDist, on the same images"
+        " and machine, and how fast?",
+        "dsb2018_stardist: its training part, of which every tenth image is for StarDist's"
+        " thresholds, and its test part, which is scored. StarDist 0.9 as its authors' examples"
+        " train it, with patches of our size.",
+        {},
+    ),
 )
 
 

@@ -465,3 +465,31 @@ def test_the_page_has_a_section_for_each_experiment_with_results(run, tmp_path):
     assert "](em.jpg)" in text
     assert "em_curves.png" not in text
     assert "benchmarks/paper_ideas.py" in text
+
+
+def test_stardist_stands_beside_a_unet_on_the_test_part(run, load, tmp_path, monkeypatch):
+    for part, number in (("train", 0), ("train", 1), ("test", 2)):
+        folder = tmp_path / "dsb2018_stardist" / part
+        write_pair(folder, f"image{number}", disks(4, seed=number))
+    module, theirs, networks = (load(n) for n in ("beside_stardist", "_stardist", "networks"))
+    monkeypatch.setattr(networks, "VARIANTS", {module.NETWORK: TINY})
+
+    def train(name, config, training, held_out, folder):
+        assert (len(training), len(held_out)) == (1, 1)
+        told = {"name": name, "seed": config.seed, "budget": "1 steps", "parameters": 7}
+        return told | {"iterations": 1, "seconds": 60, "machine": "none"}
+
+    monkeypatch.setattr(theirs, "train", train)
+    monkeypatch.setattr(theirs, "load", lambda name, folder: None)
+    monkeypatch.setattr(theirs, "segment", lambda model, image: label(image > 100)[0])
+    output = tmp_path / "beside_stardist.jsonl"
+    options = ("--data", tmp_path, "--models", tmp_path / "runs", "--output", output)
+    run("beside_stardist", *options, "--iterations", 1)
+    once = output.read_text()
+    run("beside_stardist", *options, "--iterations", 1)
+    assert output.read_text() == once
+    run("beside_stardist", *options, "--speed", "--repeat", 1)
+    ours, stardist = (row.split(" | ") for row in module.table(output)[2:4])
+    assert ours[0] == "| U-Net (base16-depth4, standard recipe)"
+    assert stardist[:3] == ["| StarDist", "7", "1.000"]  # the stand-in finds all disks
+    assert min(float(row[7]) for row in (ours, stardist)) > 0
