@@ -490,6 +490,6 @@ def test_stardist_stands_beside_a_unet_on_the_test_part(run, load, tmp_path, mon
     assert output.read_text() == once
     run("beside_stardist", *options, "--speed", "--repeat", 1)
     ours, stardist = (row.split(" | ") for row in module.table(output)[2:4])
-    assert ours[0] == "| U-Net (base16-depth4, standard recipe)"
+    assert ours[0] == "| U-Net (base16-depth3, standard recipe)"
     assert stardist[:3] == ["| StarDist", "7", "1.000"]  # the stand-in finds all disks
     assert min(float(row[7]) for row in (ours, stardist)) > 0
